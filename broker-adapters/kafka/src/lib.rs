@@ -1,0 +1,1 @@
+//! The port on Apache Kafka, by rdkafka and schema_registry_converter.

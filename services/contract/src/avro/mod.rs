@@ -1,0 +1,8 @@
+//! Avro schemas as an arena of nodes: read with bounds and exact positions of named types, written in
+//! canonical form, compared as Avro Java compares them, and used to render and to encode values.
+//!
+//! Source: Apache Avro 1.12 specification.
+
+mod schema;
+
+pub use schema::{Enumeration, Field, Fixed, Kind, Logical, Node, NodeId, Record, Schema};

@@ -1,0 +1,1 @@
+//! Inbox to product or quarantine, with lineage and quality, in one transaction.

@@ -1,0 +1,1 @@
+//! CSV, NDJSON and Avro files to and from typed records.

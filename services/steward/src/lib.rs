@@ -1,0 +1,1 @@
+//! Plan and apply: contracts to topics, schemas and catalog events.
