@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::events::{BackboneSchema, CatalogKey, CatalogRecord, CatalogValue, Codec, ContractVersion, DecodeError, ProductState};
+use crate::events::{
+    BackboneSchema, CatalogKey, CatalogRecord, CatalogValue, Codec, ContractVersion, DecodeError, ProductState,
+};
 use crate::ids::Offset;
 use crate::product::{ProductId, Version};
 

@@ -14,11 +14,12 @@ mod wire;
 
 pub use catalog::{Catalog, CatalogError, ContractEntry, ProductEntry};
 pub use events::{
-    AuditEvent, BackboneSchema, CatalogKey, CatalogRecord, CatalogValue, Codec, ContractVersion, CountByName,
-    DecodeError, FieldQuality, Bucket, LineageEvent, LineageKind, MajorState, ProductState, QualityEvent, Run,
-    ViolationCount,
+    AuditEvent, BackboneSchema, Bucket, CatalogKey, CatalogRecord, CatalogValue, Codec, ContractVersion, CountByName,
+    DecodeError, FieldQuality, LineageEvent, LineageKind, MajorState, ProductState, QualityEvent, Run, ViolationCount,
 };
-pub use ids::{GroupId, InvalidName, Offset, Partition, SchemaId, Slot, Subject, Timestamp, Topic, TopicPartition, TransactionalId};
+pub use ids::{
+    GroupId, InvalidName, Offset, Partition, SchemaId, Slot, Subject, Timestamp, Topic, TopicPartition, TransactionalId,
+};
 pub use names::{Companion, Names, ParsedTopic, Prefix};
 pub use product::{Domain, Major, ProductId, ProductName, Version};
-pub use wire::{frame, Frame, NotFramed, FRAME_LEN};
+pub use wire::{FRAME_LEN, Frame, NotFramed, frame};

@@ -214,7 +214,9 @@ mod tests {
     #[test]
     fn foreign_topics_are_nobodys() {
         let names = Names::default();
-        for foreign in ["orders", "orders.lines", "weir.catalog.v1", "orders.lines.vx", "__consumer_offsets", "Orders.lines.v1"] {
+        for foreign in
+            ["orders", "orders.lines", "weir.catalog.v1", "orders.lines.vx", "__consumer_offsets", "Orders.lines.v1"]
+        {
             assert_eq!(names.parse(&Topic::existing(foreign)), None, "{foreign}");
         }
     }

@@ -147,11 +147,19 @@ pub trait Admin {
     ///
     /// # Errors
     /// [`Weather`].
-    fn ends(&self, partitions: &[TopicPartition], committed: bool) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather>;
+    fn ends(
+        &self,
+        partitions: &[TopicPartition],
+        committed: bool,
+    ) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather>;
 
     /// What a group has committed for these partitions; those without are left out.
     ///
     /// # Errors
     /// [`Weather`].
-    fn group_offsets(&self, group: &GroupId, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, CommittedOffset>, Weather>;
+    fn group_offsets(
+        &self,
+        group: &GroupId,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, Weather>;
 }

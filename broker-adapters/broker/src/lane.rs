@@ -294,7 +294,10 @@ pub trait Lane: Send {
     ///
     /// # Errors
     /// [`LaneError::Weather`].
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LaneError>;
+    fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LaneError>;
 
     /// The first and the next offset of a partition's log (its high watermark).
     ///

@@ -16,8 +16,11 @@ pub use admin::{
     Admin, AdminError, Cluster, ConfigChange, ConfigEntry, NewTopic, NodeInfo, TopicDescription, TopicSetting,
 };
 pub use lane::{
-    Batch, Committed, Control, Destination, Fate, Headers, InboxPartition, Incident, Lane, LaneError, LaneOptions,
-    PartitionOutput, PollLimits, Reasons, Record, Route, SlotEvent, SlotMember, SlotOptions, TimestampType, CommittedOffset,
+    Batch, Committed, CommittedOffset, Control, Destination, Fate, Headers, InboxPartition, Incident, Lane, LaneError,
+    LaneOptions, PartitionOutput, PollLimits, Reasons, Record, Route, SlotEvent, SlotMember, SlotOptions,
+    TimestampType,
 };
-pub use log::{Broker, Chunk, Isolation, OutRecord, OwnedRecord, Position, Progress, Reader, Weather, WriteError, Writer, Written};
+pub use log::{
+    Broker, Chunk, Isolation, OutRecord, OwnedRecord, Position, Progress, Reader, Weather, WriteError, Writer, Written,
+};
 pub use registry::{CompatibilityLevel, Lookup, Registered, Registry};

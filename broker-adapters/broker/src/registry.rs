@@ -77,10 +77,9 @@ impl std::str::FromStr for CompatibilityLevel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str().eq_ignore_ascii_case(text))
-            .ok_or_else(|| format!("{text:?} is no compatibility level; there are {}", Self::ALL.map(Self::as_str).join(", ")))
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
+            format!("{text:?} is no compatibility level; there are {}", Self::ALL.map(Self::as_str).join(", "))
+        })
     }
 }
 

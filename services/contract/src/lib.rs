@@ -18,7 +18,7 @@ pub mod odcs;
 pub mod program;
 
 pub use model::{
-    Check, Condition, Contract, Deletes, Format, KeyKind, KeySpec, Measure, Native, Objective, Path, Product, Rule, RuleId,
-    Segment, Settings, Severity, Status, Team, UndeclaredFields,
+    Check, Condition, Contract, Deletes, Format, KeyKind, KeySpec, Measure, Native, Objective, Path, Product, Rule,
+    RuleId, Segment, Settings, Severity, Status, Team, UndeclaredFields,
 };
 pub use program::{Context, Program, Scratch, Verdict, Violation};

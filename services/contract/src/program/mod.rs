@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use schemas::Timestamp;
 
-use crate::model::{Contract, RuleId, Severity};
 use crate::avro;
+use crate::model::{Contract, RuleId, Severity};
 
 /// A program for records written with one schema, judged under one contract version. Immutable; shared
 /// between lanes.
