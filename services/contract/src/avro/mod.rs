@@ -3,6 +3,13 @@
 //!
 //! Source: Apache Avro 1.12 specification.
 
+mod canonical;
+mod compat;
+mod defaults;
+mod parse;
 mod schema;
 
+pub use canonical::crc64;
+pub use compat::{Incompatibility, IncompatibilityKind, can_read};
+pub use parse::{MAX_DEPTH, MAX_NODES, MAX_TEXT, SchemaError};
 pub use schema::{Enumeration, Field, Fixed, Kind, Logical, Node, NodeId, Record, Schema};
