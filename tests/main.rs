@@ -1,0 +1,9 @@
+//! Everything that crosses a crate: one test binary, one sandbox.
+//!
+//! `tidy` holds the house in order, `compose` the file that starts it in containers; the others run the
+//! `weir` binary against a real Apache Kafka that [`sandbox`] starts once. `tests/run` fetches what they need.
+
+mod compose;
+mod sandbox;
+mod smoke;
+mod tidy;

@@ -1,1 +1,0 @@
-//! Everything that crosses a crate: one binary, one sandbox.
