@@ -47,7 +47,8 @@ fn what_depends_on_a_service_waits_until_it_is_healthy() {
         for (on, how) in service["depends_on"].as_object().into_iter().flatten() {
             let condition = how["condition"].as_str().unwrap_or_default();
             assert!(
-                condition == "service_completed_successfully" || condition == "service_healthy" && services[on]["healthcheck"].is_object(),
+                condition == "service_completed_successfully"
+                    || condition == "service_healthy" && services[on]["healthcheck"].is_object(),
                 "{name} does not wait for {on} to serve"
             );
         }

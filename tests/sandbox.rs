@@ -157,7 +157,8 @@ impl Sandbox {
         fs::create_dir_all(&scratch).unwrap_or_else(|e| panic!("{}: {e}", scratch.display()));
         let port = free_port();
         let config = scratch.join("kafka.properties");
-        fs::write(&config, properties(port, free_port(), &scratch.join("data"))).expect("a file in a directory of ours");
+        fs::write(&config, properties(port, free_port(), &scratch.join("data")))
+            .expect("a file in a directory of ours");
         let class_path = format!("{}/*", jars.display());
 
         let formatted = Command::new("java")

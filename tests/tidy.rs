@@ -51,7 +51,8 @@ const TOP: [&str; 10] = [
 ];
 
 /// Names that say nothing.
-const VAGUE: [&str; 10] = ["util", "utils", "common", "helper", "helpers", "manager", "managers", "misc", "shared", "stuff"];
+const VAGUE: [&str; 10] =
+    ["util", "utils", "common", "helper", "helpers", "manager", "managers", "misc", "shared", "stuff"];
 
 /// The longest a source file gets.
 const MAX_LINES: usize = 600;
@@ -227,7 +228,9 @@ fn crates_and_modules_say_what_they_are() {
             .flat_map(|dir| dir.components())
             .map(|part| part.as_os_str().to_string_lossy().into_owned());
         let vague = |name: &String| VAGUE.contains(&name.as_str());
-        broken.extend(stems.chain(dirs).chain([member.name.clone()]).filter(vague).map(|n| format!("{}: {n}", member.name)));
+        broken.extend(
+            stems.chain(dirs).chain([member.name.clone()]).filter(vague).map(|n| format!("{}: {n}", member.name)),
+        );
     }
     assert_none("names that say nothing", &broken);
 }
@@ -247,7 +250,13 @@ fn every_module_begins_with_what_it_does() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let marks = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore"), concat!("TO", "DO"), concat!("FIX", "ME")];
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("#[ig", "nore"),
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+    ];
     let mut broken = Vec::new();
     for member in members() {
         for path in sources(&member.dir) {
