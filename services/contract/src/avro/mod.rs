@@ -5,11 +5,20 @@
 
 mod canonical;
 mod compat;
+mod decimal;
 mod defaults;
+mod encode;
+mod moment;
 mod parse;
+mod render;
 mod schema;
 
 pub use canonical::crc64;
 pub use compat::{Incompatibility, IncompatibilityKind, can_read};
+pub use encode::{EncodeError, encode};
 pub use parse::{MAX_DEPTH, MAX_NODES, MAX_TEXT, SchemaError};
+pub use render::{Malformed, render};
 pub use schema::{Enumeration, Field, Fixed, Kind, Logical, Node, NodeId, Record, Schema};
+
+#[cfg(test)]
+mod tests;
