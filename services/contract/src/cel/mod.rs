@@ -2,9 +2,40 @@
 //! against the contract's schema, compiled to a small tree over *inputs*: values that the program finds on
 //! its one pass over the record and puts where the expression looks.
 //!
+//! Where it departs from CEL, it refuses at compile time what CEL would find out per record, and has one
+//! more type, `decimal`, whose comparisons and sums are exact. `==`, `!=` and `in` treat null as CEL does,
+//! as a value that equals only null; every other use of a null is an [`EvaluationError`] that names the
+//! field, which `&&` and `||` absorb as CEL demands. `has(a.b)` is true where `a.b` is not null. A date is
+//! the timestamp of its midnight in UTC, a time of day is the duration since midnight. `now` is the time
+//! at which the record is judged, unless the schema has a field of that name.
+//!
 //! Knows nothing of record bytes.
 
+mod check;
+mod eval;
+mod number;
+mod operators;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use schemas::Timestamp;
+
+use crate::avro;
 use crate::model::Path;
+
+/// The longest expression, in bytes.
+pub const MAX_SOURCE_BYTES: usize = 4096;
+
+/// How deep an expression may nest.
+pub const MAX_DEPTH: usize = 64;
+
+/// How many names, literals and brackets may follow each other between two `&&`, `||` or commas, summed
+/// over the brackets around: it bounds the parser's recursion before the parser runs.
+pub const MAX_CHAIN: usize = 192;
+
+/// How large a compiled `matches` pattern may be, in bytes.
+pub const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// What an expression needs of the record: one value at a path, or the number of items there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,15 +79,55 @@ pub enum Found<'a> {
     Present,
 }
 
+/// Why an expression cannot be a condition of this schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset} of the expression: {message}")]
+pub struct CelError {
+    /// Where in the source, in bytes from its start.
+    pub offset: usize,
+    /// What is wrong, and what to write instead.
+    pub message: String,
+}
+
+/// Why an expression has no value for one record: a null was used, or arithmetic left its range. The
+/// record does not keep the condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EvaluationError {
+    /// One sentence: `discount is null`.
+    pub message: String,
+}
+
 /// A type-checked expression of type bool.
 #[derive(Debug, Clone)]
 pub struct Expression {
     inputs: Vec<Input>,
+    root: eval::Node,
 }
 
 impl Expression {
-    /// What it needs, in the order in which [`Expression::holds`] takes it.
+    /// What it needs, in the order in which [`Expression::holds`] takes it. No input stands twice.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
+
+    /// Whether it is true of what was found, one value per input, in order; a missing one is null. `now`
+    /// is the lane's clock. Allocates only to say an error.
+    ///
+    /// # Errors
+    /// [`EvaluationError`] where it has no value: a null operand, an overflow, a division by zero.
+    pub fn holds(&self, found: &[Found<'_>], now: Timestamp) -> Result<bool, EvaluationError> {
+        eval::truth(&self.root, found, now).map_err(|fail| EvaluationError { message: fail.say(&self.inputs) })
+    }
+}
+
+/// Compiles an expression over the fields of `schema`, whose root must be a record.
+///
+/// # Errors
+/// [`CelError`] with the place and what to write instead: a syntax error, an unknown field, types that do
+/// not fit, a function or macro that is not supported, or a bound that is exceeded.
+pub fn compile(source: &str, schema: &avro::Schema) -> Result<Expression, CelError> {
+    let parsed = parse::parse(source)?;
+    let (root, inputs) = check::check(&parsed, schema)?;
+    Ok(Expression { inputs, root })
 }
