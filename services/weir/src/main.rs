@@ -1,2 +1,145 @@
-//! The weir binary.
-fn main() {}
+//! The weir binary: reads what was typed and configured, hands it to a command, and ends with its exit
+//! code. It knows nothing of what the commands do.
+
+mod cli;
+mod commands;
+mod config;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use runtime::config::{Mistakes, Settings};
+use runtime::logs;
+use schemas::{Names, Prefix};
+
+use crate::cli::{Cli, Command, ConfigCommand};
+use crate::output::Out;
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Global {
+    /// All settings.
+    pub(crate) settings: Settings,
+    /// The names of the backbone.
+    pub(crate) names: Names,
+    /// Where results go.
+    pub(crate) out: Out,
+    /// The person does not want to be asked.
+    pub(crate) yes: bool,
+}
+
+impl Global {
+    /// The folder with contracts.
+    pub(crate) fn contracts(&self) -> PathBuf {
+        PathBuf::from(self.settings.text(config::names::CONTRACTS).unwrap_or_default())
+    }
+}
+
+/// How a command ended that did what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All is well: 0.
+    Done,
+    /// It looked, and found violations or faults, which it has written: 1.
+    Found,
+    /// The plan has changes, and the exit code was asked to say so: 3.
+    Changes,
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// It could not be done: 1.
+    #[error("{0}")]
+    Failed(String),
+    /// A broker or a registry cannot serve: 1.
+    #[error(transparent)]
+    Weather(#[from] broker::Weather),
+    /// It was asked wrongly: 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration has mistakes: 2.
+    #[error(transparent)]
+    Config(#[from] Mistakes),
+    /// The reader of standard output went away, which is its right: 0.
+    #[error("the reader went away")]
+    PipeClosed,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Out::new(cli.global.output);
+    match run(cli, out) {
+        Ok(Outcome::Done) | Err(CliError::PipeClosed) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Ok(Outcome::Changes) => ExitCode::from(3),
+        Err(error) => {
+            out.say(&format!("weir: {error}"));
+            ExitCode::from(match error {
+                CliError::Usage(_) | CliError::Config(_) => 2,
+                _ => 1,
+            })
+        }
+    }
+}
+
+fn run(cli: Cli, out: Out) -> Result<Outcome, CliError> {
+    match &cli.command {
+        Command::Version => return version(out),
+        Command::Completions { shell } => return completions(out, *shell),
+        _ => {}
+    }
+    let settings = config::read(&cli)?;
+    let prefix: Option<Prefix> = settings
+        .text(config::names::PREFIX)
+        .map(str::parse)
+        .transpose()
+        .map_err(|error| CliError::Usage(format!("cannot use the prefix: {error}")))?;
+    let serves = matches!(cli.command, Command::Up(_) | Command::Serve(_));
+    start_logs(&settings, serves)?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let global = Global { settings, names: Names::new(prefix), out, yes: cli.global.yes };
+    dispatch(&global, cli.command)
+}
+
+fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
+    match command {
+        Command::Config(ConfigCommand::Show) => commands::config::show(global),
+        _ => Err(CliError::Usage("this build does not have the command".to_owned())),
+    }
+}
+
+fn start_logs(settings: &Settings, serves: bool) -> Result<(), CliError> {
+    let from_env = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let configured = settings.text(config::names::LOG).map(str::to_owned).or(from_env);
+    let filter = configured.unwrap_or_else(|| if serves { "info" } else { "warn" }.to_owned());
+    let format = match settings.text(config::names::LOG_FORMAT) {
+        Some("json") => logs::Format::Json,
+        Some("human") => logs::Format::Human,
+        _ => logs::Format::Auto,
+    };
+    logs::start(&filter, format).map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// What this program is.
+pub(crate) const BUILD: runtime::Build =
+    runtime::Build { version: env!("CARGO_PKG_VERSION"), commit: match option_env!("WEIR_COMMIT") { Some(commit) => commit, None => "unknown" } };
+
+fn version(out: Out) -> Result<Outcome, CliError> {
+    match out.format() {
+        output::Format::Table => out.line(&format!("weir {} ({})", BUILD.version, BUILD.commit))?,
+        _ => out.json(&serde_json::json!({"version": BUILD.version, "commit": BUILD.commit}))?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn completions(out: Out, shell: clap_complete::Shell) -> Result<Outcome, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "weir", &mut script);
+    out.write(&script)?;
+    Ok(Outcome::Done)
+}
