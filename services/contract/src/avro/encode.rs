@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::parse::shown;
-use super::schema::{Kind, Logical, NodeId, Record, Schema};
+use super::schema::{Field, Kind, Logical, NodeId, Record, Schema};
 use super::{decimal, moment};
 
 /// Deepest nesting of values.
@@ -40,9 +40,35 @@ fn place(path: &str) -> String {
 /// # Errors
 /// Every mistake; `out` is then as it was.
 pub fn encode(schema: &Schema, value: &Value, out: &mut Vec<u8>) -> Result<(), Vec<EncodeError>> {
+    encode_from(schema, schema.root(), value, Source::Given, out)
+}
+
+/// Appends `value` as the type at `id`, as [`encode`] does the whole.
+///
+/// # Errors
+/// As [`encode`], with paths from that type on.
+pub fn encode_at(schema: &Schema, id: NodeId, value: &Value, out: &mut Vec<u8>) -> Result<(), Vec<EncodeError>> {
+    encode_from(schema, id, value, Source::Given, out)
+}
+
+/// Appends the default of a field, which must have one; nothing where it has none.
+///
+/// # Errors
+/// As [`encode`]; a parsed schema has no default that does not fit.
+pub fn encode_default(schema: &Schema, field: &Field, out: &mut Vec<u8>) -> Result<(), Vec<EncodeError>> {
+    field.default.as_ref().map_or(Ok(()), |default| encode_from(schema, field.node, default, Source::Default, out))
+}
+
+fn encode_from(
+    schema: &Schema,
+    id: NodeId,
+    value: &Value,
+    source: Source,
+    out: &mut Vec<u8>,
+) -> Result<(), Vec<EncodeError>> {
     let start = out.len();
     let mut encoder = Encoder { schema, steps: MAX_STEPS, errors: Vec::new(), path: Vec::new() };
-    encoder.value(schema.root(), value, Source::Given, out);
+    encoder.value(id, value, source, out);
     if encoder.errors.is_empty() {
         return Ok(());
     }

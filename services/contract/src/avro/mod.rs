@@ -15,7 +15,7 @@ mod schema;
 
 pub use canonical::crc64;
 pub use compat::{Incompatibility, IncompatibilityKind, can_read};
-pub use encode::{EncodeError, encode};
+pub use encode::{EncodeError, encode, encode_at, encode_default};
 pub use parse::{MAX_DEPTH, MAX_NODES, MAX_TEXT, SchemaError};
 pub use render::{Malformed, render};
 pub use schema::{Enumeration, Field, Fixed, Kind, Logical, Node, NodeId, Record, Schema};
