@@ -55,7 +55,7 @@ def flights(f):
         "carrier:pattern": unlike(f.carrier, r"^[A-Z0-9]{2}$"),
         "tailnum:pattern": unlike(f.tailnum, r"^N[0-9A-Z]{1,5}$"),
         "dest:pattern": unlike(f.dest, r"^[A-Z0-9]{3}$"),
-        "origin:enum": none_of(f.origin, AIRPORTS_OF_NEW_YORK),
+        "origin:invalidValues": none_of(f.origin, AIRPORTS_OF_NEW_YORK),
         "another-place": f.origin == f.dest,
         "flown-has-left": f.air_time.notna() & f.dep_time.isna(),
     }
@@ -81,7 +81,7 @@ def flights(f):
 
 def weather(w):
     rules = {
-        "origin:enum": none_of(w.origin, AIRPORTS_OF_NEW_YORK),
+        "origin:invalidValues": none_of(w.origin, AIRPORTS_OF_NEW_YORK),
         "dew-below-air": w.dewp.notna() & w.temp.notna() & (w.dewp > w.temp),
     }
     outside(
@@ -106,8 +106,8 @@ def weather(w):
 def planes(p):
     rules = {
         "tailnum:pattern": unlike(p.tailnum, r"^N[0-9A-Z]{1,5}$"),
-        "type:enum": none_of(p.type, ["Fixed wing multi engine", "Fixed wing single engine", "Rotorcraft"]),
-        "engine:enum": none_of(
+        "type:invalidValues": none_of(p.type, ["Fixed wing multi engine", "Fixed wing single engine", "Rotorcraft"]),
+        "engine:invalidValues": none_of(
             p.engine, ["Turbo-fan", "Turbo-jet", "Turbo-prop", "Turbo-shaft", "Reciprocating", "4 Cycle"]
         ),
         "manufacturer:minLength": shorter(p.manufacturer, 1),
@@ -123,8 +123,8 @@ def airports(a):
         "faa:pattern": unlike(a.faa, r"^[A-Z0-9]{3}$"),
         "name:minLength": shorter(a.name, 3),
         "name:maxLength": longer(a.name, 100),
-        "dst:enum": none_of(a.dst, ["A", "N", "U"]),
-        "tzone:enum": none_of(a.tzone, ZONES),
+        "dst:invalidValues": none_of(a.dst, ["A", "N", "U"]),
+        "tzone:invalidValues": none_of(a.tzone, ZONES),
         "phoenix-keeps-its-clock": (a.tzone == "America/Phoenix") & (a.tz != -7),
     }
     outside(a, rules, lat=(-90, 90), lon=(-180, 180), alt=(-50, 15000), tz=(-10, -5))
