@@ -1,0 +1,112 @@
+//! Questions about topics and offsets, asked through a consumer that consumes nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use broker::{Isolation, Weather};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::metadata::Metadata;
+use rdkafka::{Offset as RawOffset, TopicPartitionList};
+use schemas::{Offset, TopicPartition};
+
+use crate::ffi::ListedOffset;
+use crate::options::KafkaOptions;
+use crate::{CALL_DEADLINE, ffi};
+
+/// A consumer of an isolation level: the level decides which end of a partition it is told.
+pub(crate) struct Asker {
+    consumer: BaseConsumer,
+}
+
+/// The name of an isolation level in librdkafka's configuration.
+pub(crate) fn isolation_name(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::Committed => "read_committed",
+        Isolation::Uncommitted => "read_uncommitted",
+    }
+}
+
+impl Asker {
+    /// Makes the client; nothing is asked yet.
+    pub(crate) fn new(options: &KafkaOptions, isolation: Isolation) -> Result<Self, Weather> {
+        let mut config = options.config();
+        config.set("isolation.level", isolation_name(isolation)).set("enable.auto.commit", "false");
+        let consumer = config.create().map_err(|error| Weather::new("make a Kafka client", error))?;
+        Ok(Self { consumer })
+    }
+
+    /// Serves what waits in the client's queue (log lines, broken connections), so that it does not grow.
+    fn drain(&self) {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+    }
+
+    /// Metadata of one topic, or of all.
+    pub(crate) fn metadata(&self, topic: Option<&str>, wait: Duration) -> KafkaResult<Metadata> {
+        self.drain();
+        self.consumer.fetch_metadata(topic, wait)
+    }
+
+    /// The cluster's id.
+    pub(crate) fn cluster_id(&self) -> Option<String> {
+        self.consumer.client().fetch_cluster_id(CALL_DEADLINE)
+    }
+
+    /// The first offset and the end of each partition, as this isolation level sees it.
+    pub(crate) fn ends(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather> {
+        let first = self.offsets_at(partitions.iter().map(|partition| (partition, RawOffset::Beginning)))?;
+        let end = self.offsets_at(partitions.iter().map(|partition| (partition, RawOffset::End)))?;
+        Ok(first.into_iter().filter_map(|(partition, first)| {
+            let end = *end.get(&partition)?;
+            Some((partition, (first, end)))
+        }).collect())
+    }
+
+    /// The first offset at or after a timestamp, or the first or last one where that is asked instead.
+    /// Partitions without such an offset are left out.
+    pub(crate) fn offsets_at<'a>(
+        &self,
+        wanted: impl Iterator<Item = (&'a TopicPartition, RawOffset)>,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, Weather> {
+        self.drain();
+        let what = "find offsets of partitions";
+        let mut list = TopicPartitionList::new();
+        for (partition, time) in wanted {
+            list.add_partition_offset(partition.topic.as_str(), partition.partition.0, time)
+                .map_err(|error| Weather::new(what, error))?;
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let list = self.consumer.offsets_for_times(list, CALL_DEADLINE).map_err(|error| Weather::new(what, error))?;
+        let mut found = BTreeMap::new();
+        for entry in ffi::listed(&list) {
+            let partition = crate::offsets::partition_of(&entry);
+            if let Some(code) = entry.error {
+                return Err(Weather::new(format!("find an offset of {partition}"), code));
+            }
+            if entry.offset >= 0 {
+                found.insert(partition, Offset(entry.offset));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What a group has committed, asked through any consumer whose `group.id` it is. Partitions without a
+/// committed offset are left out.
+pub(crate) fn committed_by_group(consumer: &BaseConsumer, partitions: &[TopicPartition]) -> Result<Vec<ListedOffset>, Weather> {
+    let what = "read the committed offsets";
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list = crate::offsets::unpositioned(partitions.iter());
+    let list = consumer
+        .committed_offsets(list, CALL_DEADLINE)
+        .map_err(|error: KafkaError| Weather::new(what, error))?;
+    let entries = ffi::listed(&list);
+    if let Some((entry, code)) = entries.iter().find_map(|entry| entry.error.map(|code| (entry, code))) {
+        return Err(Weather::new(format!("{what} of {}", crate::offsets::partition_of(entry)), code));
+    }
+    Ok(entries.into_iter().filter(|entry| entry.offset >= 0).collect())
+}

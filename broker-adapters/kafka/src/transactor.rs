@@ -1,0 +1,232 @@
+//! A transactional producer with the rules that make it exactly-once under librdkafka: the time guard against
+//! requests that were retried in the dark (KIP-890), and what to do after each kind of failure.
+
+use std::time::{Duration, Instant};
+
+use broker::Weather;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
+use rdkafka::types::RDKafkaErrorCode;
+use schemas::TransactionalId;
+
+use crate::ffi::{Delivery, Failure, Outgoing, Outlet, TopicHandle};
+use crate::options::KafkaOptions;
+use crate::{CALL_DEADLINE, telemetry};
+
+/// librdkafka waits at least this, less 20 %, before it sends a request again.
+const RETRY_BACKOFF: Duration = Duration::from_millis(500);
+
+/// A call that took this long may have been retried in the dark: measured, no call without a fault comes near
+/// it and no retry stays below it.
+const TAINT_AFTER: Duration = Duration::from_millis(300);
+
+/// How long a full queue is waited for.
+const QUEUE_WAIT: Duration = Duration::from_millis(20);
+
+/// Why a transaction did not commit, or may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// A newer producer with this id lives.
+    Fenced,
+    /// Nothing of it is visible.
+    Aborted(String),
+    /// It may have been committed.
+    Unknown(String),
+}
+
+/// A transaction that was committed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    /// How long offsets and commit took.
+    pub(crate) commit: Duration,
+    /// A hidden retry could not be ruled out: [`Transactor::renew`] before the next one.
+    pub(crate) tainted: bool,
+}
+
+/// How a transactor is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct TransactorOptions {
+    /// The label in metrics.
+    pub(crate) role: &'static str,
+    /// The broker aborts what takes longer.
+    pub(crate) transaction_timeout: Duration,
+    /// Undelivered after this is an abort.
+    pub(crate) delivery_timeout: Duration,
+}
+
+/// See the module.
+pub(crate) struct Transactor {
+    config: ClientConfig,
+    outlet: Outlet,
+    id: TransactionalId,
+    options: TransactorOptions,
+}
+
+fn open(config: &ClientConfig, id: &TransactionalId) -> Result<Outlet, Weather> {
+    let what = || format!("take over the transactional id {id}");
+    let outlet = Outlet::new(config).map_err(|error| Weather::new(what(), error))?;
+    outlet.init_transactions(CALL_DEADLINE).map_err(|failure| Weather::new(what(), failure.text))?;
+    Ok(outlet)
+}
+
+fn is_fenced(failure: &Failure) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(failure.code, Code::Fenced | Code::ProducerFenced)
+        || (failure.fatal && failure.code == Code::InvalidProducerEpoch)
+}
+
+impl Transactor {
+    /// Takes the id over from whoever had it; their open transaction has ended when this returns.
+    pub(crate) fn open(kafka: &KafkaOptions, id: &TransactionalId, options: TransactorOptions) -> Result<Self, Weather> {
+        let mut config = kafka.config();
+        config
+            .set("transactional.id", id.as_str())
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "1")
+            .set("batch.num.messages", "100000")
+            .set("queue.buffering.max.messages", "500000")
+            .set("queue.buffering.max.kbytes", "262144")
+            .set("message.max.bytes", "1000000000")
+            .set("topic.metadata.propagation.max.ms", "3000")
+            .set("retry.backoff.ms", RETRY_BACKOFF.as_millis().to_string())
+            .set("retry.backoff.max.ms", "1000")
+            .set("transaction.timeout.ms", options.transaction_timeout.as_millis().to_string())
+            .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string());
+        let outlet = open(&config, id)?;
+        Ok(Self { config, outlet, id: id.clone(), options })
+    }
+
+    /// Begins.
+    pub(crate) fn begin(&mut self) -> Result<(), Broken> {
+        self.outlet.begin().map_err(|failure| self.broken(failure, false))
+    }
+
+    /// The handle of a topic, good until [`Transactor::renew`].
+    pub(crate) fn topic(&mut self, name: &str) -> Result<TopicHandle, Failure> {
+        self.outlet.topic(name)
+    }
+
+    /// Produces one record, waiting where the producer's queue is full.
+    ///
+    /// The failure is the record's; the transaction still stands and is to be abandoned.
+    pub(crate) fn produce<'a, I>(&mut self, record: &Outgoing<'_>, headers: impl Fn() -> I) -> Result<(), Failure>
+    where
+        I: Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    {
+        let deadline = Instant::now() + self.options.delivery_timeout;
+        loop {
+            match self.outlet.produce(record, headers()) {
+                Err(failure) if failure.code == RDKafkaErrorCode::QueueFull && Instant::now() < deadline => {
+                    self.outlet.poll(QUEUE_WAIT);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Waits until every record is reported, and gives the reports.
+    pub(crate) fn settle(&mut self) -> Result<(Vec<Delivery>, Duration), Broken> {
+        let started = Instant::now();
+        // A record is given up by the client itself after the delivery timeout; this is for a client that hangs.
+        let flushed = self.outlet.flush(self.options.delivery_timeout + Duration::from_secs(5));
+        let reports = self.outlet.deliveries();
+        match flushed {
+            Ok(()) => Ok((reports, started.elapsed())),
+            Err(failure) => Err(self.broken(failure, false)),
+        }
+    }
+
+    /// Adds the offsets and commits.
+    pub(crate) fn commit(&mut self, offsets: Option<(&TopicPartitionList, &str)>, flush: Duration) -> Result<Done, Broken> {
+        let started = Instant::now();
+        let mut tainted = false;
+        if let Some((list, group)) = offsets {
+            if let Err(failure) = self.outlet.send_offsets(list, group, CALL_DEADLINE) {
+                return Err(self.broken(failure, false));
+            }
+            tainted = started.elapsed() >= TAINT_AFTER;
+        }
+        let committing = Instant::now();
+        if let Err(failure) = self.outlet.commit(CALL_DEADLINE) {
+            // What failed before the end of the transaction was asked for cannot have been committed.
+            let ambiguous = !matches!(failure.code, RDKafkaErrorCode::MessageTimedOut | RDKafkaErrorCode::Inconsistent);
+            return Err(self.broken(failure, ambiguous));
+        }
+        tainted |= committing.elapsed() >= TAINT_AFTER;
+        let commit = started.elapsed();
+        telemetry::committed(self.options.role, flush, commit);
+        self.outlet.deliveries();
+        Ok(Done { commit, tainted })
+    }
+
+    /// Ends a transaction that stands but is not wanted any more. Whatever becomes of it, it was not committed.
+    pub(crate) fn abandon(&mut self, why: String) -> Broken {
+        let failure = Failure {
+            code: RDKafkaErrorCode::Fail,
+            text: why,
+            fatal: false,
+            retriable: false,
+            requires_abort: true,
+        };
+        self.broken(failure, false)
+    }
+
+    /// Aborts and says what is known. `ambiguous`: the end of the transaction had been asked for.
+    fn broken(&mut self, failure: Failure, ambiguous: bool) -> Broken {
+        let broken = self.judge(failure, ambiguous);
+        let outcome = match &broken {
+            Broken::Fenced => "fenced",
+            Broken::Aborted(_) => "aborted",
+            Broken::Unknown(_) => "unknown",
+        };
+        telemetry::failed(self.options.role, outcome);
+        broken
+    }
+
+    fn judge(&mut self, failure: Failure, ambiguous: bool) -> Broken {
+        if is_fenced(&failure) {
+            return Broken::Fenced;
+        }
+        let why = format!("{} ({})", failure.text, failure.code);
+        if !failure.fatal
+            && let Err(abort) = self.outlet.abort(CALL_DEADLINE)
+        {
+            if is_fenced(&abort) {
+                return Broken::Fenced;
+            }
+            tracing::warn!(id = %self.id, "the abort failed too, the next producer will end the transaction: {}", abort.text);
+        }
+        self.outlet.deliveries();
+        if ambiguous { Broken::Unknown(why) } else { Broken::Aborted(why) }
+    }
+
+    /// A new producer with the same id: delayed requests of the old one are fenced by its epoch, and its open
+    /// transaction has ended when this returns.
+    pub(crate) fn renew(&mut self) -> Result<(), Weather> {
+        let fresh = open(&self.config, &self.id)?;
+        let spent = std::mem::replace(&mut self.outlet, fresh);
+        // Closing it may take as long as its requests in flight; nobody waits for that.
+        let closing = std::thread::Builder::new().name("kafka-close".into()).spawn(move || drop(spent));
+        if let Err(error) = closing {
+            tracing::warn!("a spent producer was closed in place, no thread could be started: {error}");
+        }
+        Ok(())
+    }
+
+    /// Renews where the last commit was tainted.
+    pub(crate) fn renew_if(&mut self, tainted: bool) -> Result<(), Weather> {
+        if !tainted {
+            return Ok(());
+        }
+        telemetry::tainted(self.options.role);
+        self.renew()
+    }
+}
+
+/// Whether the broker refuses a record for what it is, so that trying again cannot help.
+pub(crate) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::MessageSizeTooLarge | Code::InvalidTimestamp | Code::InvalidRecord | Code::InvalidMessage | Code::InvalidMessageSize)
+}
