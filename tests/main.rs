@@ -1,7 +1,7 @@
 //! Everything that crosses a crate: one test binary, one sandbox.
 //!
 //! `tidy` holds the house in order, `compose` the file that starts it in containers; the others run the
-//! `weir` binary against a real Apache Kafka that [`sandbox`] starts once. `tests/run` fetches what they need.
+//! `weir` binary against a real Apache Kafka that `sandbox` starts once. `tests/run` fetches what they need.
 
 mod compose;
 #[expect(dead_code, reason = "the scenarios that use all of it come with the program they run")]

