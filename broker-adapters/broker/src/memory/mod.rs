@@ -25,6 +25,8 @@ use schemas::{GroupId, Offset, Slot, Topic, TopicPartition, TransactionalId};
 pub use faults::{Fault, Faults, Step};
 pub use registry::{Compatibility, MemoryRegistry};
 
+pub(crate) use partitioner::partition_of;
+
 use crate::lane::{Lane, LaneOptions, SlotMember, SlotOptions};
 use crate::log::{Broker, Isolation, Position, Reader, Weather, Writer};
 

@@ -1,7 +1,7 @@
 //! Which partition a key goes to: murmur2, as Kafka's Java client does it.
 
 /// The partition, of `count`, of a key. `count` 0 counts as 1.
-pub(super) fn partition_of(key: &[u8], count: usize) -> usize {
+pub(crate) fn partition_of(key: &[u8], count: usize) -> usize {
     let positive = murmur2(key) & 0x7fff_ffff;
     usize::try_from(positive).unwrap_or(0) % count.max(1)
 }
