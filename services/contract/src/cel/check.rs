@@ -87,11 +87,18 @@ pub(super) type Checked<T> = Result<T, CelError>;
 pub(super) fn check(parsed: &Parsed, schema: &Schema) -> Checked<(Node, Vec<Input>)> {
     let mut checker = Checker { parsed, schema, inputs: Vec::new() };
     if !matches!(schema.node(schema.root()).kind, Kind::Record(_)) {
-        return Err(CelError { offset: 0, message: "the schema is not a record, so a condition has no fields to speak of".into() });
+        return Err(CelError {
+            offset: 0,
+            message: "the schema is not a record, so a condition has no fields to speak of".into(),
+        });
     }
     let root = checker.expression(&parsed.root, 0)?;
     if root.kind != Type::Bool {
-        let message = format!("the condition is of type {} and must be bool; compare it, as in `{} >= 0`", root.kind.name(), root.path.as_deref().unwrap_or("total"));
+        let message = format!(
+            "the condition is of type {} and must be bool; compare it, as in `{} >= 0`",
+            root.kind.name(),
+            root.path.as_deref().unwrap_or("total")
+        );
         return Err(CelError { offset: root.offset, message });
     }
     Ok((root.node, checker.inputs))
@@ -123,8 +130,12 @@ impl Checker<'_> {
                 offset,
                 "all, exists, exists_one, map and filter are not supported yet; put the rule on the items in the schema, where it holds for each of them",
             ),
-            Expr::List(_) => fail(offset, "a list stands only on the right of `in`, as in `status in [\"NEW\", \"PAID\"]`"),
-            Expr::Map(_) | Expr::Struct(_) => fail(offset, "map and message literals are not supported; compare the fields one by one"),
+            Expr::List(_) => {
+                fail(offset, "a list stands only on the right of `in`, as in `status in [\"NEW\", \"PAID\"]`")
+            }
+            Expr::Map(_) | Expr::Struct(_) => {
+                fail(offset, "map and message literals are not supported; compare the fields one by one")
+            }
             Expr::Unspecified => fail(offset, "something is missing here; write an operand"),
         }
     }
@@ -174,20 +185,29 @@ impl Checker<'_> {
                 let parent = self.place(&select.operand, depth + 1)?;
                 self.step(&parent.path, parent.node, &select.field, offset + 1)
             }
-            Expr::Call(call) if call.func_name == operators::INDEX => {
-                fail(offset, "items of arrays and maps cannot be reached in a condition yet; put the rule on the items in the schema")
-            }
-            _ => fail(offset, "only a field of a record has fields; write names joined by dots, as in customer.address.country"),
+            Expr::Call(call) if call.func_name == operators::INDEX => fail(
+                offset,
+                "items of arrays and maps cannot be reached in a condition yet; put the rule on the items in the schema",
+            ),
+            _ => fail(
+                offset,
+                "only a field of a record has fields; write names joined by dots, as in customer.address.country",
+            ),
         }
     }
 
     fn step(&self, path: &Path, parent: NodeId, name: &str, offset: usize) -> Checked<Place> {
         let at = |path: &Path| if path.0.is_empty() { "the schema".to_owned() } else { format!("`{path}`") };
         let Kind::Record(record) = &self.schema.node(parent).kind else {
-            return fail(offset, match self.schema.node(parent).kind {
-                Kind::Map(_) | Kind::Array(_) => format!("{} is not a record; its items cannot be reached in a condition yet", at(path)),
-                _ => format!("{} is not a record and has no field `{name}`", at(path)),
-            });
+            return fail(
+                offset,
+                match self.schema.node(parent).kind {
+                    Kind::Map(_) | Kind::Array(_) => {
+                        format!("{} is not a record; its items cannot be reached in a condition yet", at(path))
+                    }
+                    _ => format!("{} is not a record and has no field `{name}`", at(path)),
+                },
+            );
         };
         let Some(field) = record.fields.iter().find(|field| field.name == name) else {
             let names = record.fields.iter().map(|field| field.name.as_str());
@@ -204,7 +224,10 @@ impl Checker<'_> {
         path.0.push(Segment::Field(Arc::from(name)));
         match self.plain(field.node) {
             Some(node) => Ok(Place { path, node }),
-            None => fail(offset, format!("`{path}` is a union of several types, which a condition cannot read yet; leave it out")),
+            None => fail(
+                offset,
+                format!("`{path}` is a union of several types, which a condition cannot read yet; leave it out"),
+            ),
         }
     }
 
@@ -213,7 +236,10 @@ impl Checker<'_> {
         let place = self.place(expr, 0)?;
         let offset = self.start(expr);
         let Some((kind, read)) = self.read(place.node) else {
-            return fail(offset, format!("`{}` is of a type that a condition cannot read (duration or null); leave it out", place.path));
+            return fail(
+                offset,
+                format!("`{}` is of a type that a condition cannot read (duration or null); leave it out", place.path),
+            );
         };
         let want = if matches!(kind, Type::Record | Type::Array | Type::Map) { Want::Presence } else { Want::Value };
         let path = Some(place.path.to_string());
@@ -241,8 +267,12 @@ impl Checker<'_> {
                 Logical::Date => return Some((Type::Time, Read::Time(DAY))),
                 Logical::TimeMillis => return Some((Type::Span, Read::Span(1_000_000))),
                 Logical::TimeMicros => return Some((Type::Span, Read::Span(1_000))),
-                Logical::TimestampMillis | Logical::LocalTimestampMillis => return Some((Type::Time, Read::Time(1_000_000))),
-                Logical::TimestampMicros | Logical::LocalTimestampMicros => return Some((Type::Time, Read::Time(1_000))),
+                Logical::TimestampMillis | Logical::LocalTimestampMillis => {
+                    return Some((Type::Time, Read::Time(1_000_000)));
+                }
+                Logical::TimestampMicros | Logical::LocalTimestampMicros => {
+                    return Some((Type::Time, Read::Time(1_000)));
+                }
                 Logical::TimestampNanos | Logical::LocalTimestampNanos => return Some((Type::Time, Read::Time(1))),
                 Logical::Duration => return None,
                 Logical::Uuid => {}
@@ -281,12 +311,24 @@ impl Checker<'_> {
             if matches!(self.schema.node(place.node).kind, Kind::Array(_) | Kind::Map(_)) {
                 let path = format!("size({})", place.path);
                 let index = self.input(place.path, Want::Items);
-                return Ok(Typed { node: Node::Input { index, read: Read::Plain }, kind: Type::Int, offset, path: Some(path) });
+                return Ok(Typed {
+                    node: Node::Input { index, read: Read::Plain },
+                    kind: Type::Int,
+                    offset,
+                    path: Some(path),
+                });
             }
         }
         let inner = self.expression(expr, depth + 1)?;
         if !matches!(inner.kind, Type::Text(_) | Type::Bytes) {
-            return fail(inner.offset, format!("size() takes a string, bytes, an array or a map, and {} is {}", inner.show(), inner.kind.name()));
+            return fail(
+                inner.offset,
+                format!(
+                    "size() takes a string, bytes, an array or a map, and {} is {}",
+                    inner.show(),
+                    inner.kind.name()
+                ),
+            );
         }
         Ok(Typed { node: Node::Size(Box::new(inner.node)), kind: Type::Int, offset, path: None })
     }
@@ -298,9 +340,13 @@ impl Checker<'_> {
         {
             let needle = self.expression(needle, depth + 1)?;
             let Expr::List(items) = &list.expr else {
-                return fail(self.parsed.offset(list.id), "`in` takes a list of values in brackets, as in `status in [\"NEW\", \"PAID\"]`");
+                return fail(
+                    self.parsed.offset(list.id),
+                    "`in` takes a list of values in brackets, as in `status in [\"NEW\", \"PAID\"]`",
+                );
             };
-            let items = items.elements.iter().map(|item| self.expression(item, depth + 1)).collect::<Checked<Vec<_>>>()?;
+            let items =
+                items.elements.iter().map(|item| self.expression(item, depth + 1)).collect::<Checked<Vec<_>>>()?;
             return rules::membership(self.schema, needle, items, offset);
         }
         if call.func_name == "size" {
@@ -311,20 +357,29 @@ impl Checker<'_> {
             };
         }
         if matches!(call.func_name.as_str(), operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT) {
-            return fail(offset, "items of arrays and maps cannot be reached in a condition yet; put the rule on the items in the schema");
+            return fail(
+                offset,
+                "items of arrays and maps cannot be reached in a condition yet; put the rule on the items in the schema",
+            );
         }
         if matches!(call.func_name.as_str(), "has" | "all" | "exists" | "exists_one" | "existsOne" | "map" | "filter") {
-            return fail(offset, match call.func_name.as_str() {
-                "has" => "has() asks for one field of a record, as in has(customer.email)".to_owned(),
-                name => format!("{name} is not supported yet; put the rule on the items in the schema, where it holds for each of them"),
-            });
+            return fail(
+                offset,
+                match call.func_name.as_str() {
+                    "has" => "has() asks for one field of a record, as in has(customer.email)".to_owned(),
+                    name => format!(
+                        "{name} is not supported yet; put the rule on the items in the schema, where it holds for each of them"
+                    ),
+                },
+            );
         }
         let known = call.target.is_some() || rules::is_known(&call.func_name);
         if !known {
             return rules::unknown_function(&call.func_name, offset);
         }
         let target = call.target.as_ref().map(|target| self.expression(target, depth + 1)).transpose()?;
-        let args = call.args.iter().map(|argument| self.expression(argument, depth + 1)).collect::<Checked<Vec<_>>>()?;
+        let args =
+            call.args.iter().map(|argument| self.expression(argument, depth + 1)).collect::<Checked<Vec<_>>>()?;
         match target {
             Some(target) => rules::method(&call.func_name, target, args, offset),
             None => rules::function(self.schema, &call.func_name, args, offset),

@@ -14,7 +14,10 @@ use super::{Found, Input, Want};
 #[derive(Debug, Clone)]
 pub(super) enum Node {
     Const(Const),
-    Input { index: usize, read: Read },
+    Input {
+        index: usize,
+        read: Read,
+    },
     Now,
     Not(Box<Node>),
     And(Box<[Node; 2]>),
@@ -124,7 +127,8 @@ pub(super) enum Fail {
 impl Fail {
     /// The sentence.
     pub(super) fn say(self, inputs: &[Input]) -> String {
-        let name = |index: usize| inputs.get(index).map_or_else(|| "a value".to_owned(), |input| input.path.to_string());
+        let name =
+            |index: usize| inputs.get(index).map_or_else(|| "a value".to_owned(), |input| input.path.to_string());
         match self {
             Self::Null(Some(index)) => format!("{} is null", name(index)),
             Self::Null(None) => "a value that the condition computes with is null".to_owned(),
@@ -170,13 +174,15 @@ impl<'a> Evaluation<'a> {
             Node::And(sides) => Value::Bool(self.decide(sides, false)?),
             Node::Or(sides) => Value::Bool(self.decide(sides, true)?),
             Node::Negate(inner) => negate(self.some(inner)?)?,
-            Node::Arithmetic(operator, sides) => {
-                arithmetic(*operator, self.some(&sides[0])?, self.some(&sides[1])?)?
-            }
+            Node::Arithmetic(operator, sides) => arithmetic(*operator, self.some(&sides[0])?, self.some(&sides[1])?)?,
             Node::Compare(relation, sides) => Value::Bool(self.compare(*relation, sides)?),
             Node::In(needle, list) => Value::Bool(self.contains(needle, list)?),
             Node::Choose(parts) => {
-                if self.bool(&parts[0])? { self.value(&parts[1])? } else { self.value(&parts[2])? }
+                if self.bool(&parts[0])? {
+                    self.value(&parts[1])?
+                } else {
+                    self.value(&parts[2])?
+                }
             }
             Node::Size(inner) => Value::Int(size(self.some(inner)?)?),
             Node::NotNull(inner) => Value::Bool(!matches!(self.value(inner)?, Value::Null)),
@@ -392,7 +398,10 @@ fn to_int(value: Value<'_>) -> Result<i64, Fail> {
     const OUT: Fail = Fail::Overflow("int()");
     match value {
         Value::Int(value) => Ok(value),
-        #[expect(clippy::cast_possible_truncation, reason = "int() rounds toward zero, as CEL defines it; the range is checked")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "int() rounds toward zero, as CEL defines it; the range is checked"
+        )]
         Value::Double(value) if value > -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0 => {
             Ok(value as i64)
         }

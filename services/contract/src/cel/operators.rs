@@ -21,23 +21,29 @@ pub(super) fn is_known(function: &str) -> bool {
 fn operator(function: &str) -> bool {
     arithmetic_of(function).is_some()
         || relation_of(function).is_some()
-        || matches!(function, name::LOGICAL_AND | name::LOGICAL_OR | name::LOGICAL_NOT | name::NEGATE | name::CONDITIONAL)
+        || matches!(
+            function,
+            name::LOGICAL_AND | name::LOGICAL_OR | name::LOGICAL_NOT | name::NEGATE | name::CONDITIONAL
+        )
 }
 
 /// The error for a function that does not exist, or exists as a method.
 pub(super) fn unknown_function<T>(function: &str, offset: usize) -> Checked<T> {
-    fail(offset, match function {
-        "startsWith" | "endsWith" | "contains" | "matches" => {
-            format!("{function} is called on a string, as in name.{function}(\"A\")")
-        }
-        "string" | "bytes" | "uint" | "type" | "dyn" => {
-            format!("{function}() is not supported yet; compare the value in its own type")
-        }
-        _ => match nearest(function, FUNCTIONS.into_iter()) {
-            Some(near) => format!("there is no function {function}; did you mean {near}?"),
-            None => format!("there is no function {function}; there are {}", FUNCTIONS.join(", ")),
+    fail(
+        offset,
+        match function {
+            "startsWith" | "endsWith" | "contains" | "matches" => {
+                format!("{function} is called on a string, as in name.{function}(\"A\")")
+            }
+            "string" | "bytes" | "uint" | "type" | "dyn" => {
+                format!("{function}() is not supported yet; compare the value in its own type")
+            }
+            _ => match nearest(function, FUNCTIONS.into_iter()) {
+                Some(near) => format!("there is no function {function}; did you mean {near}?"),
+                None => format!("there is no function {function}; there are {}", FUNCTIONS.join(", ")),
+            },
         },
-    })
+    )
 }
 
 /// Operators, and functions without a target.
@@ -62,14 +68,25 @@ fn one(function: &str, inner: Typed, offset: usize) -> Checked<Typed> {
         "timestamp" => match &inner.node {
             Node::Const(Const::Text(text)) => match parse::timestamp(text) {
                 Some(nanos) => Ok(made(Node::Const(Const::Time(nanos)), Type::Time, offset)),
-                None => fail(inner.offset, format!("\"{text}\" is not a time; write RFC 3339, as in timestamp(\"2024-01-31T00:00:00Z\")")),
+                None => fail(
+                    inner.offset,
+                    format!("\"{text}\" is not a time; write RFC 3339, as in timestamp(\"2024-01-31T00:00:00Z\")"),
+                ),
             },
-            _ => fail(inner.offset, "timestamp() takes a time in quotes, as in timestamp(\"2024-01-31T00:00:00Z\"); a field that holds times needs a timestamp type in the schema"),
+            _ => fail(
+                inner.offset,
+                "timestamp() takes a time in quotes, as in timestamp(\"2024-01-31T00:00:00Z\"); a field that holds times needs a timestamp type in the schema",
+            ),
         },
         "duration" => match &inner.node {
             Node::Const(Const::Text(text)) => match parse::duration(text) {
                 Some(nanos) => Ok(made(Node::Const(Const::Span(nanos)), Type::Span, offset)),
-                None => fail(inner.offset, format!("\"{text}\" is not a duration; write numbers with h, m, s, ms, us or ns, as in duration(\"1h30m\")")),
+                None => fail(
+                    inner.offset,
+                    format!(
+                        "\"{text}\" is not a duration; write numbers with h, m, s, ms, us or ns, as in duration(\"1h30m\")"
+                    ),
+                ),
             },
             _ => fail(inner.offset, "duration() takes a duration in quotes, as in duration(\"24h\")"),
         },
@@ -79,7 +96,9 @@ fn one(function: &str, inner: Typed, offset: usize) -> Checked<Typed> {
         "int" if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal | Type::Time) => {
             Ok(made(Node::ToInt(Box::new(inner.node)), Type::Int, offset))
         }
-        "double" | "int" => fail(inner.offset, format!("{function}() takes a number, and {} is {}", inner.show(), inner.kind.name())),
+        "double" | "int" => {
+            fail(inner.offset, format!("{function}() takes a number, and {} is {}", inner.show(), inner.kind.name()))
+        }
         _ => fail(offset, format!("{function} takes two operands")),
     }
 }
@@ -111,7 +130,14 @@ fn must_be_bool(side: &Typed, sign: &str) -> Checked<()> {
     if side.kind == Type::Bool {
         return Ok(());
     }
-    fail(side.offset, format!("`{sign}` takes bool, and {} is {}; compare it, or test it with `!= null`", side.show(), side.kind.name()))
+    fail(
+        side.offset,
+        format!(
+            "`{sign}` takes bool, and {} is {}; compare it, or test it with `!= null`",
+            side.show(),
+            side.kind.name()
+        ),
+    )
 }
 
 fn negate(inner: Typed, offset: usize) -> Checked<Typed> {
@@ -119,7 +145,9 @@ fn negate(inner: Typed, offset: usize) -> Checked<Typed> {
         Node::Const(Const::Int(value)) if value != i64::MIN => Node::Const(Const::Int(-value)),
         Node::Const(Const::Double(value)) => Node::Const(Const::Double(-value)),
         Node::Const(Const::Span(value)) => Node::Const(Const::Span(-value)),
-        node if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal | Type::Span) => Node::Negate(Box::new(node)),
+        node if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal | Type::Span) => {
+            Node::Negate(Box::new(node))
+        }
         _ => return fail(inner.offset, format!("`-` takes a number or a duration, and this is {}", inner.kind.name())),
     };
     Ok(made(node, inner.kind, offset))
@@ -132,7 +160,10 @@ fn choose(test: Typed, then: Typed, other: Typed, offset: usize) -> Checked<Type
         (Type::Text(_), Type::Text(_)) => Type::Text(None),
         (a, b) if a == b => a,
         (a, b) => {
-            return fail(other.offset, format!("both sides of `:` must have one type, and they are {} and {}", a.name(), b.name()));
+            return fail(
+                other.offset,
+                format!("both sides of `:` must have one type, and they are {} and {}", a.name(), b.name()),
+            );
         }
     };
     Ok(made(Node::Choose(Box::new([test.node, then.node, other.node])), kind, offset))
@@ -208,24 +239,44 @@ fn comparable(schema: &Schema, left: &mut Typed, right: &mut Typed, offset: usiz
             offset,
             format!(
                 "{} is {} and {} is {}, which do not compare exactly; write double(…) around the decimal if that is meant",
-                left.show(), left.kind.name(), right.show(), right.kind.name()
+                left.show(),
+                left.kind.name(),
+                right.show(),
+                right.kind.name()
             ),
         ),
         (Type::Time, Type::Text(_)) | (Type::Text(_), Type::Time) => fail(
             offset,
-            format!("{} is {} and {} is {}; write timestamp(\"2024-01-31T00:00:00Z\")", left.show(), left.kind.name(), right.show(), right.kind.name()),
+            format!(
+                "{} is {} and {} is {}; write timestamp(\"2024-01-31T00:00:00Z\")",
+                left.show(),
+                left.kind.name(),
+                right.show(),
+                right.kind.name()
+            ),
         ),
         (Type::Span, Type::Text(_)) | (Type::Text(_), Type::Span) => fail(
             offset,
-            format!("{} is {} and {} is {}; write duration(\"24h\")", left.show(), left.kind.name(), right.show(), right.kind.name()),
+            format!(
+                "{} is {} and {} is {}; write duration(\"24h\")",
+                left.show(),
+                left.kind.name(),
+                right.show(),
+                right.kind.name()
+            ),
         ),
-        (Type::Record | Type::Array | Type::Map, _) | (_, Type::Record | Type::Array | Type::Map) => fail(
-            offset,
-            "records, arrays and maps compare only with null; compare a field, or size()",
-        ),
+        (Type::Record | Type::Array | Type::Map, _) | (_, Type::Record | Type::Array | Type::Map) => {
+            fail(offset, "records, arrays and maps compare only with null; compare a field, or size()")
+        }
         (a, b) => fail(
             offset,
-            format!("{} is {} and {} is {}, which never compare; write both in one type", left.show(), a.name(), right.show(), b.name()),
+            format!(
+                "{} is {} and {} is {}, which never compare; write both in one type",
+                left.show(),
+                a.name(),
+                right.show(),
+                b.name()
+            ),
         ),
     }
 }
@@ -314,7 +365,9 @@ fn misfit(operator: Operator, left: &Typed, right: &Typed) -> String {
         }
         (Type::Text(_), Type::Text(_)) => "strings cannot be joined in a condition; compare the parts".to_owned(),
         (Type::Null, _) | (_, Type::Null) => "null cannot be computed with; test `!= null` first".to_owned(),
-        (Type::Array | Type::Map, _) | (_, Type::Array | Type::Map) => "write size(…) for the number of items".to_owned(),
+        (Type::Array | Type::Map, _) | (_, Type::Array | Type::Map) => {
+            "write size(…) for the number of items".to_owned()
+        }
         (Type::Time, Type::Int) | (Type::Int, Type::Time) => "write duration(\"24h\") for a span of time".to_owned(),
         _ => "write both sides in one numeric type".to_owned(),
     };
@@ -328,18 +381,33 @@ pub(super) fn method(function: &str, target: Typed, args: Vec<Typed>, offset: us
         "endsWith" => Some(TextTest::EndsWith),
         "contains" => Some(TextTest::Contains),
         "matches" => None,
-        _ if function.starts_with("get") => return fail(offset, format!("{function}() is not supported yet; compare with timestamp(\"…\") or a duration")),
+        _ if function.starts_with("get") => {
+            return fail(
+                offset,
+                format!("{function}() is not supported yet; compare with timestamp(\"…\") or a duration"),
+            );
+        }
         _ => return unknown_function(function, offset),
     };
     if !matches!(target.kind, Type::Text(_)) {
-        return fail(target.offset, format!("{function}() is called on a string, and {} is {}", target.show(), target.kind.name()));
+        return fail(
+            target.offset,
+            format!("{function}() is called on a string, and {} is {}", target.show(), target.kind.name()),
+        );
     }
     let count = args.len();
     let (Some(argument), 1) = (args.into_iter().next(), count) else {
         return fail(offset, format!("{function}() takes one argument, as in name.{function}(\"A\")"));
     };
     if !matches!(argument.kind, Type::Text(_)) {
-        return fail(argument.offset, format!("{function}() takes a string, and {} is {}; write it in quotes", argument.show(), argument.kind.name()));
+        return fail(
+            argument.offset,
+            format!(
+                "{function}() takes a string, and {} is {}; write it in quotes",
+                argument.show(),
+                argument.kind.name()
+            ),
+        );
     }
     let node = match (test, argument.node) {
         (Some(test), node) => Node::Text(test, Box::new([target.node, node])),
@@ -347,14 +415,26 @@ pub(super) fn method(function: &str, target: Typed, args: Vec<Typed>, offset: us
             match RegexBuilder::new(&pattern).size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES).build() {
                 Ok(regex) => Node::Matches(Box::new(target.node), regex),
                 Err(regex::Error::CompiledTooBig(_)) => {
-                    return fail(argument.offset, format!("the pattern needs more than {MAX_PATTERN_BYTES} bytes; write a simpler one, with smaller repetitions"));
+                    return fail(
+                        argument.offset,
+                        format!(
+                            "the pattern needs more than {MAX_PATTERN_BYTES} bytes; write a simpler one, with smaller repetitions"
+                        ),
+                    );
                 }
                 Err(_) => {
-                    return fail(argument.offset, format!("\"{pattern}\" is not a regular expression that CEL knows (RE2 syntax: no look-around, no back-references)"));
+                    return fail(
+                        argument.offset,
+                        format!(
+                            "\"{pattern}\" is not a regular expression that CEL knows (RE2 syntax: no look-around, no back-references)"
+                        ),
+                    );
                 }
             }
         }
-        (None, _) => return fail(argument.offset, "matches() takes a pattern in quotes, as in code.matches(\"^[A-Z]{2}$\")"),
+        (None, _) => {
+            return fail(argument.offset, "matches() takes a pattern in quotes, as in code.matches(\"^[A-Z]{2}$\")");
+        }
     };
     Ok(made(node, Type::Bool, offset))
 }

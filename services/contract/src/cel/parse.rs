@@ -34,7 +34,10 @@ pub(super) fn parse(source: &str) -> Result<Parsed, CelError> {
         });
     }
     if source.trim().is_empty() {
-        return Err(CelError { offset: 0, message: "the expression is empty; write a condition such as `total >= 0`".into() });
+        return Err(CelError {
+            offset: 0,
+            message: "the expression is empty; write a condition such as `total >= 0`".into(),
+        });
     }
     bound(source)?;
     let depth = u16::try_from(MAX_DEPTH).unwrap_or(u16::MAX);
@@ -94,7 +97,9 @@ fn bound(source: &str) -> Result<(), CelError> {
         if levels.iter().sum::<usize>() > MAX_CHAIN {
             return too_deep(
                 start,
-                format!("more than {MAX_CHAIN} names and literals follow each other here; split the expression into several rules"),
+                format!(
+                    "more than {MAX_CHAIN} names and literals follow each other here; split the expression into several rules"
+                ),
             );
         }
     }
@@ -146,14 +151,18 @@ fn explain(source: &str, errors: &ParseErrors) -> CelError {
         "write `&&` for and".to_owned()
     } else if rest.starts_with('|') {
         "write `||` for or".to_owned()
-    } else if let Some(word) = ["and", "or", "not", "AND", "OR", "NOT"].into_iter().find(|word| is_first_word(rest, word)) {
+    } else if let Some(word) =
+        ["and", "or", "not", "AND", "OR", "NOT"].into_iter().find(|word| is_first_word(rest, word))
+    {
         let sign = match word.to_ascii_lowercase().as_str() {
             "and" => "&&",
             "or" => "||",
             _ => "!",
         };
         format!("CEL has no word `{word}`; write `{sign}`")
-    } else if rest.starts_with("<>") || (rest.starts_with('>') && source.get(..offset).is_some_and(|before| before.ends_with('<'))) {
+    } else if rest.starts_with("<>")
+        || (rest.starts_with('>') && source.get(..offset).is_some_and(|before| before.ends_with('<')))
+    {
         "write `!=` for not equal".to_owned()
     } else if rest.trim().is_empty() || first.msg.contains("<EOF>") && offset >= source.trim_end().len() {
         "the expression ends too early; write the operand or the closing bracket that is missing".to_owned()

@@ -183,7 +183,8 @@ fn mistakes_are_placed_and_say_what_to_write() {
 
 #[test]
 fn inputs_are_asked_for_once() {
-    let expression = compile("quantity > 0 && quantity < 9 && size(lines) > 0 && lines != null", &schema()).expect("compiles");
+    let expression =
+        compile("quantity > 0 && quantity < 9 && size(lines) > 0 && lines != null", &schema()).expect("compiles");
     let inputs: Vec<_> = expression.inputs().iter().map(|input| (input.path.to_string(), input.want)).collect();
     let expected = [("quantity", Want::Value), ("lines", Want::Items), ("lines", Want::Presence)];
     assert_eq!(inputs, expected.map(|(path, want)| (path.to_owned(), want)));
