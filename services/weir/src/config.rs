@@ -19,6 +19,8 @@ pub(crate) mod names {
     pub(crate) const REPLICATION: &str = "broker.replication";
     /// The registry that is used.
     pub(crate) const REGISTRY_URL: &str = "registry.url";
+    /// How the registry is entered.
+    pub(crate) const REGISTRY_AUTHORIZATION: &str = "registry.authorization";
     /// Where the registry role listens.
     pub(crate) const REGISTRY_LISTEN: &str = "registry.listen";
     /// The prefix of every name.
@@ -47,6 +49,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(names::CLIENT_PROPERTIES, "WEIR_BROKER_CLIENT_PROPERTIES", None, Kind::Path, "file of Kafka client properties (security.protocol, sasl.…)"),
     key(names::REPLICATION, "WEIR_BROKER_REPLICATION", None, Kind::Count(1, 15), "copies of the topics Weir makes; without it the broker's default"),
     key(names::REGISTRY_URL, "WEIR_REGISTRY_URL", Some("http://127.0.0.1:8081"), Kind::Url, "schema registry that is used"),
+    Key { secret: true, ..key(names::REGISTRY_AUTHORIZATION, "WEIR_REGISTRY_AUTHORIZATION", None, Kind::Text, "value of the Authorization header for the registry, like \"Basic …\"; also from the file $WEIR_REGISTRY_AUTHORIZATION_FILE") },
     key(names::REGISTRY_LISTEN, "WEIR_REGISTRY_LISTEN", Some("127.0.0.1:8081"), Kind::Listen, "where the registry role listens"),
     key(names::PREFIX, "WEIR_BACKBONE_PREFIX", None, Kind::Text, "prefix of every topic, group and id, for a second backbone on the same cluster"),
     key(names::SLOTS, "WEIR_BACKBONE_SLOTS", Some("4"), Kind::Count(1, 1024), "slots that inbox partitions hash onto; set once per backbone"),

@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod config;
+mod connect;
 mod output;
 
 use std::path::PathBuf;
@@ -31,6 +32,14 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// How to reach the broker and the registry.
+    ///
+    /// # Errors
+    /// The file of client properties has mistakes.
+    pub(crate) fn connections(&self) -> Result<connect::Connections, CliError> {
+        Ok(connect::Connections::new(&self.settings)?)
+    }
+
     /// The folder with contracts.
     pub(crate) fn contracts(&self) -> PathBuf {
         PathBuf::from(self.settings.text(config::names::CONTRACTS).unwrap_or_default())

@@ -1,0 +1,92 @@
+//! From settings to connections: the broker and the registry that commands and roles work on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use broker::{Broker, Registry, Weather};
+use kafka::{HttpRegistry, Kafka, KafkaOptions, RegistryAccess};
+use runtime::config::{Mistake, Mistakes, Settings};
+
+use crate::config::names;
+
+/// How brokers know this program in their logs and quotas.
+const CLIENT_ID: &str = "weir";
+
+/// How to reach the cluster and the registry. The broker is connected to once, when it is first asked for.
+pub(crate) struct Connections {
+    options: KafkaOptions,
+    registry_url: String,
+    authorization: Option<String>,
+    broker: Mutex<Option<Arc<dyn Broker>>>,
+    registry: Mutex<Option<Arc<dyn Registry>>>,
+}
+
+impl Connections {
+    /// As the settings say.
+    ///
+    /// # Errors
+    /// The file of client properties has mistakes; all of them.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Mistakes> {
+        let properties = settings.text(names::CLIENT_PROPERTIES).map(|path| client_properties(Path::new(path))).transpose()?;
+        Ok(Self {
+            options: KafkaOptions {
+                bootstrap: settings.text(names::BOOTSTRAP).unwrap_or_default().to_owned(),
+                properties: properties.unwrap_or_default(),
+                client_id: CLIENT_ID.to_owned(),
+            },
+            registry_url: settings.text(names::REGISTRY_URL).unwrap_or_default().to_owned(),
+            authorization: settings.text(names::REGISTRY_AUTHORIZATION).map(str::to_owned),
+            broker: Mutex::new(None),
+            registry: Mutex::new(None),
+        })
+    }
+
+    /// The same with another registry.
+    #[must_use]
+    pub(crate) fn with_registry(mut self, url: String) -> Self {
+        self.registry_url = url;
+        self
+    }
+
+    /// Where the registry is.
+    pub(crate) fn registry_url(&self) -> &str {
+        &self.registry_url
+    }
+
+    /// The broker; everyone gets the same connection.
+    ///
+    /// # Errors
+    /// [`Weather`].
+    pub(crate) fn broker(&self) -> Result<Arc<dyn Broker>, Weather> {
+        let mut connected = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(broker) = &*connected {
+            return Ok(Arc::clone(broker));
+        }
+        let broker: Arc<dyn Broker> = Arc::new(Kafka::connect(self.options.clone())?);
+        *connected = Some(Arc::clone(&broker));
+        Ok(broker)
+    }
+
+    /// The registry; everyone gets the same, with one cache of schemas. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`Weather`].
+    pub(crate) fn registry(&self) -> Result<Arc<dyn Registry>, Weather> {
+        let mut connected = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(registry) = &*connected {
+            return Ok(Arc::clone(registry));
+        }
+        let access = RegistryAccess { urls: vec![self.registry_url.clone()], authorization: self.authorization.clone() };
+        let registry: Arc<dyn Registry> = Arc::new(HttpRegistry::new(access)?);
+        *connected = Some(Arc::clone(&registry));
+        Ok(registry)
+    }
+}
+
+fn client_properties(path: &Path) -> Result<BTreeMap<String, String>, Mistakes> {
+    let mistake = |text: String| Mistake { place: path.display().to_string(), text };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Mistakes(vec![mistake(format!("cannot read the client properties: {error}"))]))?;
+    kafka::parse_client_properties(&text).map_err(|mistakes| Mistakes(mistakes.into_iter().map(mistake).collect()))
+}
