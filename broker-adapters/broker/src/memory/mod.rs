@@ -14,8 +14,12 @@ mod partitioner;
 mod registry;
 mod session;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
