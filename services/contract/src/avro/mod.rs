@@ -9,6 +9,7 @@ mod decimal;
 mod defaults;
 mod encode;
 mod moment;
+mod normal;
 mod parse;
 mod render;
 mod schema;

@@ -111,7 +111,8 @@ fn pairs_are_judged_as_avro_java_judges_them() {
     let a = json!({"type": "enum", "name": "E", "symbols": ["A"]});
     let fixed = |name: &str, size: u32| json!({"type": "fixed", "name": name, "size": size});
     let list = |items: &str| one(json!([{"name": "head", "type": items}, {"name": "tail", "type": ["null", "R"]}]));
-    let golden: Vec<(Value, Value, Vec<(&str, &str)>)> = vec![
+    type Reasons = Vec<(&'static str, &'static str)>;
+    let golden: Vec<(Value, Value, Reasons)> = vec![
         (json!("long"), json!("int"), vec![]),
         (json!("int"), json!("long"), vec![("TYPE_MISMATCH", "/")]),
         (json!("float"), json!("long"), vec![]),
