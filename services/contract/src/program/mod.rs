@@ -1,18 +1,54 @@
 //! The compiled program: (writer schema, contract) becomes a flat array of small ops that one pass over a
 //! record's bytes runs: structure, schema resolution, rules, conditions and statistics at once.
+//!
+//! `resolve` decides whether the schemas fit; `compile` makes the ops, `defaults` those of fields the writer
+//! does not have; `run` is the loop over them, `cursor` reads the bytes, `checks` holds the rules, `key`
+//! judges the key. [`statistics`] and [`sketch`] keep what is measured.
+
+mod checks;
+mod compile;
+mod cursor;
+mod defaults;
+mod formats;
+mod key;
+mod layout;
+mod ops;
+mod resolve;
+mod run;
+mod scratch;
+pub mod sketch;
+pub mod statistics;
+mod value;
 
 use std::sync::Arc;
 
 use schemas::Timestamp;
 
 use crate::avro;
+use crate::cel::Found;
 use crate::model::{Contract, RuleId, Severity};
+use compile::Code;
+use layout::Layout;
+
+pub use layout::RuleInfo;
+pub use scratch::Scratch;
+pub use statistics::Statistics;
+
+/// Ids of the structural rules, in the order in which they lead [`Program::rules`].
+pub const RULES_BUILT_IN: [&str; 7] = ["malformed", "undeclared-field", "type", "key", "wire", "schema", "tombstone"];
+
+const RULE_MALFORMED: u32 = 0;
+const RULE_UNDECLARED: u32 = 1;
+const RULE_TYPE: u32 = 2;
+const RULE_KEY: u32 = 3;
 
 /// A program for records written with one schema, judged under one contract version. Immutable; shared
 /// between lanes.
 #[derive(Debug)]
 pub struct Program {
-    _contract: Arc<Contract>,
+    contract: Arc<Contract>,
+    layout: Arc<Layout>,
+    code: Code,
 }
 
 /// Why records written with a schema can never be read with the contract's, in a sentence, with the path.
@@ -62,28 +98,85 @@ pub struct Violation {
     pub severity: Severity,
 }
 
-/// Working memory of one thread, used again for every record.
-#[derive(Debug, Default)]
-pub struct Scratch {}
-
-impl Scratch {
-    /// The first violations of the record judged last (at most 16), errors and warnings.
-    pub fn violations(&self) -> &[Violation] {
-        &[]
-    }
-}
-
 impl Program {
-    /// Compiles.
+    /// Compiles. A writer's field that the contract does not declare is no error here: every record that
+    /// carries it violates `undeclared-field`, unless the contract allows such fields.
     ///
     /// # Errors
-    /// [`Unresolvable`] where no record written with `writer` can be read with the contract's schema.
-    pub fn compile(_writer: &avro::Schema, contract: &Arc<Contract>) -> Result<Self, Unresolvable> {
-        Ok(Self { _contract: Arc::clone(contract) })
+    /// [`Unresolvable`] where no record written with `writer` can be read with the contract's schema, or a
+    /// rule names a path that is not there.
+    pub fn compile(writer: &avro::Schema, contract: &Arc<Contract>) -> Result<Self, Unresolvable> {
+        let layout = Layout::of(contract);
+        let code = compile::compile(writer, contract, &layout)?;
+        Ok(Self { contract: Arc::clone(contract), layout, code })
     }
 
-    /// Judges one record body (the bytes behind the frame).
-    pub fn judge(&self, _body: &[u8], _context: &Context<'_>, _scratch: &mut Scratch) -> Verdict {
-        Verdict::Violates
+    /// The contract it judges by.
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Every rule that can be broken: [`RULES_BUILT_IN`], the contract's rules, its conditions, in this
+    /// order; the same for all programs of one contract.
+    pub fn rules(&self) -> &[RuleInfo] {
+        &self.layout.rules
+    }
+
+    /// Judges one record body (the bytes behind the frame). What is broken stands in `scratch` until the
+    /// next record; `statistics`, where given, take in the violations, and the values if the record conforms.
+    ///
+    /// A record that is `malformed` has no other violation, because nothing in it can be trusted. Where a
+    /// value is not of the contract's `type`, conditions and the key's fields are not asked.
+    pub fn judge(&self, body: &[u8], context: &Context<'_>, scratch: &mut Scratch, statistics: Option<&mut Statistics>) -> Verdict {
+        scratch.begin(self);
+        // Slots live on the stack, because they borrow from the record.
+        match self.code.slots {
+            0 => self.judge_with(body, context, &mut [], scratch),
+            1..=8 => self.judge_with(body, context, &mut [Found::Null; 8], scratch),
+            9..=32 => self.judge_with(body, context, &mut [Found::Null; 32], scratch),
+            many => self.judge_with(body, context, &mut vec![Found::Null; many], scratch),
+        }
+        let verdict = if scratch.held() { Verdict::Violates } else { Verdict::Conforms };
+        if let Some(statistics) = statistics {
+            statistics.take_in(scratch, verdict, context.now);
+        }
+        verdict
+    }
+
+    fn judge_with<'a>(&'a self, body: &'a [u8], context: &Context<'_>, slots: &mut [Found<'a>], scratch: &mut Scratch) {
+        if let Err(broken) = self.run(body, slots, scratch) {
+            scratch.forget();
+            let message = format!("{}, at byte {}", broken.fault, broken.at);
+            self.violates(body, broken.pc, RULE_MALFORMED, None, &message, scratch);
+            return;
+        }
+        if scratch.unreadable {
+            return;
+        }
+        let parts = slots.get(self.code.key_slots..self.code.slots).unwrap_or_default();
+        if let Some(message) = self.key_fault(context, parts) {
+            self.violates(body, usize::MAX, RULE_KEY, self.key_shown(context.key), &message, scratch);
+        }
+        self.conditions(body, context.now, slots, scratch);
+    }
+
+    fn conditions(&self, body: &[u8], now: Timestamp, slots: &[Found<'_>], scratch: &mut Scratch) {
+        let first = RULES_BUILT_IN.len() + self.contract.rules.len();
+        let mut base = 0;
+        for (index, condition) in self.contract.conditions.iter().enumerate() {
+            let end = base + condition.expression.inputs().len();
+            let message = match condition.expression.holds(slots.get(base..end).unwrap_or_default(), now) {
+                Ok(true) => None,
+                Ok(false) => Some(match &condition.description {
+                    Some(description) => format!("must fulfil {} ({description})", condition.source),
+                    None => format!("must fulfil {}", condition.source),
+                }),
+                Err(error) => Some(format!("must fulfil {}, which cannot be evaluated: {error}", condition.source)),
+            };
+            if let Some(message) = message {
+                self.violates(body, usize::MAX, (first + index) as u32, None, &message, scratch);
+            }
+            base = end;
+        }
     }
 }

@@ -1,0 +1,602 @@
+//! From (writer schema, contract) to ops: the writer's schema says what is read, the contract's what it is
+//! read as, and every rule, condition, key part and statistic is placed right behind the value it looks at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::checks::{self, Bound};
+use super::layout::Layout;
+use super::ops::{Loop, Op, Refusal, Step};
+use super::resolve::{self, Pair};
+use super::{RULE_TYPE, RULE_UNDECLARED, RULES_BUILT_IN, Unresolvable};
+use crate::avro::{Enumeration, Kind, Logical, NodeId, Record, Schema};
+use crate::cel::Want;
+use crate::model::{Check, Contract, Native, Path, Rule, Segment, UndeclaredFields};
+
+/// The ops of a program and the tables they point into.
+#[derive(Debug, Default)]
+pub(super) struct Code {
+    pub(super) ops: Vec<Op>,
+    /// For each op, where in the record it stands: an index into `paths`.
+    pub(super) sites: Vec<u32>,
+    /// Paths, each from the loop or call that encloses it.
+    pub(super) paths: Vec<Vec<Step>>,
+    pub(super) loops: Vec<Loop>,
+    pub(super) calls: Vec<u32>,
+    pub(super) enums: Vec<Vec<Option<Arc<str>>>>,
+    pub(super) constants: Vec<Native>,
+    pub(super) tables: Vec<u32>,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) checks: Vec<Bound>,
+    /// How many slots conditions and the key need.
+    pub(super) slots: usize,
+    /// The first slot of the key's fields.
+    pub(super) key_slots: usize,
+}
+
+/// What looks at the value at one path.
+#[derive(Debug, Clone, Default)]
+struct Bindings {
+    checks: Vec<u32>,
+    not_null: Vec<u32>,
+    unique: Vec<u32>,
+    slots: Vec<(u32, Want)>,
+    leaf: Option<u32>,
+    sketch: Option<u32>,
+}
+
+/// Above so many ops, records that nothing looks into are called instead of written out, so that a schema
+/// that uses its types again and again does not grow without bound.
+const INLINE_OPS: usize = 1 << 14;
+
+/// Above so many records within each other, likewise.
+const INLINE_DEPTH: usize = 24;
+
+/// Makes one program.
+#[derive(Debug)]
+pub(super) struct Compiler<'s> {
+    pub(super) pair: Pair<'s>,
+    contract: &'s Contract,
+    bindings: BTreeMap<Vec<Segment>, Bindings>,
+    pub(super) code: Code,
+    /// Where in the contract's schema; means something only while `bound`.
+    pub(super) path: Vec<Segment>,
+    pub(super) bound: bool,
+    /// Where in the record, from the enclosing loop or call.
+    pub(super) steps: Vec<Step>,
+    /// The value read next is needed though nothing is bound to it.
+    keep: bool,
+    /// Records being written out.
+    inline: Vec<(NodeId, Option<NodeId>)>,
+    routines: HashMap<(NodeId, Option<NodeId>), u32>,
+    pending: Vec<(NodeId, Option<NodeId>, u32)>,
+    least: HashMap<NodeId, u64>,
+    /// The last op that something jumps to: nothing merges into the one before it.
+    label: usize,
+}
+
+/// Compiles.
+pub(super) fn compile(writer: &Schema, contract: &Contract, layout: &Layout) -> Result<Code, Unresolvable> {
+    let reader = &*contract.schema;
+    let mut pair = Pair::new(writer, reader);
+    pair.fits(writer.root(), reader.root())?;
+    let mut compiler = Compiler {
+        pair,
+        contract,
+        bindings: BTreeMap::new(),
+        code: Code::default(),
+        path: Vec::new(),
+        bound: true,
+        steps: Vec::new(),
+        keep: false,
+        inline: Vec::new(),
+        routines: HashMap::new(),
+        pending: Vec::new(),
+        least: HashMap::new(),
+        label: 0,
+    };
+    compiler.bind(layout)?;
+    compiler.value(writer.root(), Some(reader.root()));
+    compiler.emit(Op::End);
+    compiler.bound = false;
+    while let Some((w, r, call)) = compiler.pending.pop() {
+        compiler.routine(w, r, call);
+    }
+    Ok(compiler.code)
+}
+
+impl Compiler<'_> {
+    /// Notes at which path each rule, condition, key part and statistic looks.
+    fn bind(&mut self, layout: &Layout) -> Result<(), Unresolvable> {
+        for (index, rule) in self.contract.rules.iter().enumerate() {
+            self.bind_rule(rule, RULES_BUILT_IN.len() + index)?;
+        }
+        for condition in &self.contract.conditions {
+            for input in condition.expression.inputs() {
+                self.bind_slot(&input.path, input.want);
+            }
+        }
+        self.code.key_slots = self.code.slots;
+        for path in &self.contract.settings.key.fields {
+            self.bind_slot(path, Want::Value);
+        }
+        for (index, leaf) in layout.leaves.iter().enumerate() {
+            let bindings = self.bindings.entry(leaf.path.0.clone()).or_default();
+            bindings.leaf = Some(index as u32);
+            bindings.sketch = leaf.sketch;
+        }
+        Ok(())
+    }
+
+    fn bind_rule(&mut self, rule: &Rule, index: usize) -> Result<(), Unresolvable> {
+        let failed = |why: String| Unresolvable { path: rule.path.to_string(), why: format!("rule {}: {why}", rule.id) };
+        let node = node_at(self.pair.reader, &rule.path).ok_or_else(|| failed("the contract's schema has no such path".to_owned()))?;
+        let scale = scale_of(self.pair.reader, node);
+        let test = checks::compile(&rule.check).map_err(failed)?;
+        let mut expected = checks::expected(&rule.check, scale);
+        if let Some(description) = &rule.description {
+            expected = format!("{expected} ({description})");
+        }
+        let check = self.code.checks.len() as u32;
+        let bindings = self.bindings.entry(rule.path.0.clone()).or_default();
+        match rule.check {
+            Check::NotNull => bindings.not_null.push(check),
+            Check::UniqueItems => bindings.unique.push(check),
+            _ => bindings.checks.push(check),
+        }
+        self.code.checks.push(Bound { rule: index as u32, test, expected, scale });
+        Ok(())
+    }
+
+    fn bind_slot(&mut self, path: &Path, want: Want) {
+        let slot = self.code.slots as u32;
+        self.bindings.entry(path.0.clone()).or_default().slots.push((slot, want));
+        self.code.slots += 1;
+    }
+
+    pub(super) fn emit(&mut self, op: Op) -> usize {
+        if let Op::Skip(more) = op
+            && self.label != self.code.ops.len()
+            && let Some(Op::Skip(count)) = self.code.ops.last_mut()
+            && let Some(sum) = count.checked_add(more)
+        {
+            *count = sum;
+            return self.code.ops.len() - 1;
+        }
+        if self.code.paths.last() != Some(&self.steps) {
+            self.code.paths.push(self.steps.clone());
+        }
+        self.code.ops.push(op);
+        self.code.sites.push(self.code.paths.len() as u32 - 1);
+        self.code.ops.len() - 1
+    }
+
+    /// Marks the next op as one that is jumped to.
+    fn here(&mut self) -> u32 {
+        self.label = self.code.ops.len();
+        self.label as u32
+    }
+
+    fn patch(&mut self, at: usize, op: Op) {
+        if let Some(slot) = self.code.ops.get_mut(at) {
+            *slot = op;
+        }
+    }
+
+    fn bindings_here(&self) -> Option<Bindings> {
+        if self.bound { self.bindings.get(&self.path).cloned() } else { None }
+    }
+
+    /// Whether anything looks at a path strictly below this one.
+    pub(super) fn beneath(&self) -> bool {
+        self.bound && self.bindings.range(self.path.clone()..).find(|(path, _)| **path != self.path).is_some_and(|(path, _)| path.starts_with(&self.path))
+    }
+
+    /// Whether anything looks at this path or below it.
+    pub(super) fn watched(&self) -> bool {
+        self.beneath() || self.bindings_here().is_some()
+    }
+
+    /// Reads a value and lets everything look at it that is bound to this path.
+    fn value(&mut self, w: NodeId, r: Option<NodeId>) {
+        match r {
+            None => self.skip(w),
+            Some(r) => {
+                self.decode(w, r);
+                self.look(true);
+            }
+        }
+    }
+
+    /// The ops that look at the register; `unique`: the items were collected on the way.
+    pub(super) fn look(&mut self, unique: bool) {
+        let Some(bindings) = self.bindings_here() else { return };
+        for check in bindings.not_null.iter().chain(&bindings.checks) {
+            self.emit(Op::Check(*check));
+        }
+        for check in bindings.unique.iter().filter(|_| unique) {
+            self.emit(Op::Unique(*check));
+        }
+        for (slot, want) in bindings.slots {
+            self.emit(Op::Slot { slot, want });
+        }
+        if let Some(leaf) = bindings.leaf {
+            self.emit(Op::Stat { leaf });
+        }
+        if let Some(sketch) = bindings.sketch {
+            self.emit(Op::Distinct { sketch });
+        }
+    }
+
+    /// The register is null: so is everything below, which breaks what demands otherwise.
+    pub(super) fn nulls_beneath(&mut self) {
+        if !self.bound {
+            return;
+        }
+        let depth = self.path.len();
+        let below: Vec<(Vec<Segment>, Vec<u32>)> = self
+            .bindings
+            .range(self.path.clone()..)
+            .take_while(|(path, _)| path.starts_with(&self.path))
+            .filter(|(path, bindings)| path.len() > depth && !bindings.not_null.is_empty())
+            .map(|(path, bindings)| (path.get(depth..).unwrap_or_default().to_vec(), bindings.not_null.clone()))
+            .collect();
+        for (rest, checks) in below {
+            let names: Option<Vec<Step>> = rest
+                .iter()
+                .map(|segment| match segment {
+                    Segment::Field(name) => Some(Step::Field(Arc::clone(name))),
+                    Segment::Items | Segment::Values => None,
+                })
+                .collect();
+            // Items of an array that is not there are not there either.
+            let Some(names) = names else { continue };
+            let before = self.steps.len();
+            self.steps.extend(names);
+            for check in checks {
+                self.emit(Op::Check(check));
+            }
+            self.steps.truncate(before);
+        }
+    }
+
+    fn decode(&mut self, w: NodeId, r: NodeId) {
+        let (writer, reader) = (self.pair.writer, self.pair.reader);
+        if let Kind::Union(branches) = &writer.node(w).kind {
+            return self.writer_union(branches, r);
+        }
+        let Kind::Union(branches) = &reader.node(r).kind else { return self.single(w, r) };
+        let Some(branch) = self.pair.branch(w, branches) else { return self.refuse(w, r) };
+        let others = branches.iter().filter(|branch| !matches!(reader.node(**branch).kind, Kind::Null)).count();
+        let bound = self.bound;
+        if others > 1 {
+            self.keep |= self.bindings_here().is_some();
+            self.bound = false;
+        }
+        self.single(w, branch);
+        self.bound = bound;
+    }
+
+    fn writer_union(&mut self, branches: &[NodeId], r: NodeId) {
+        let keep = std::mem::take(&mut self.keep);
+        let null = branches.iter().position(|branch| matches!(self.pair.writer.node(*branch).kind, Kind::Null));
+        if let (Some(null), [a, b]) = (null, branches)
+            && let (none, some) = if null == 0 { (*a, *b) } else { (*b, *a) }
+            && self.pair.fits(none, r).is_ok()
+        {
+            let at = self.emit(Op::Nullable { null: null as u8, to: 0 });
+            self.keep = keep;
+            self.branch(some, r);
+            let jump = self.emit(Op::Jump(0));
+            let mut to = self.here();
+            self.nulls_beneath();
+            if self.code.ops.len() == jump + 1 {
+                // Nothing to do for null: no jump either.
+                self.code.ops.pop();
+                self.code.sites.pop();
+                to = self.here();
+            } else {
+                let end = self.here();
+                self.patch(jump, Op::Jump(end));
+            }
+            self.patch(at, Op::Nullable { null: null as u8, to });
+            return;
+        }
+        let table = self.code.tables.len();
+        self.code.tables.resize(table + branches.len(), 0);
+        self.emit(Op::Union { table: table as u32, branches: branches.len() as u32 });
+        let mut jumps = Vec::new();
+        for (index, branch) in branches.iter().enumerate() {
+            let to = self.here();
+            if let Some(entry) = self.code.tables.get_mut(table + index) {
+                *entry = to;
+            }
+            self.keep = keep;
+            self.branch(*branch, r);
+            jumps.push(self.emit(Op::Jump(0)));
+        }
+        let end = self.here();
+        for jump in jumps {
+            self.patch(jump, Op::Jump(end));
+        }
+    }
+
+    fn branch(&mut self, w: NodeId, r: NodeId) {
+        match self.pair.fits(w, r) {
+            Ok(()) => self.decode(w, r),
+            Err(_) => self.refuse(w, r),
+        }
+    }
+
+    /// A value that the contract's schema has no place for: it is walked over, and the record violates.
+    fn refuse(&mut self, w: NodeId, r: NodeId) {
+        self.skip(w);
+        let (written, read) = (self.pair.writer.type_name(w), self.pair.reader.type_name(r));
+        let message = format!("must be what the contract's {read} can hold, and is a {written}");
+        self.emit_refusal(RULE_TYPE, message);
+    }
+
+    fn emit_refusal(&mut self, rule: u32, message: String) {
+        let index = self.code.refusals.len() as u32;
+        self.code.refusals.push(Refusal { rule, message });
+        self.emit(Op::Refuse(index));
+    }
+
+    /// Neither side is a union.
+    fn single(&mut self, w: NodeId, r: NodeId) {
+        let keep = std::mem::take(&mut self.keep);
+        let (writer, reader) = (self.pair.writer, self.pair.reader);
+        let needed = keep || self.bindings_here().is_some();
+        let decimal = matches!(reader.node(r).logical, Some(Logical::Decimal { .. }));
+        let ops: &[Op] = match (&writer.node(w).kind, &reader.node(r).kind) {
+            (Kind::Record(written), Kind::Record(_)) => return self.record(w, Some(r), written),
+            (Kind::Array(item), Kind::Array(read)) => return self.items(*item, Some(*read), false),
+            (Kind::Map(value), Kind::Map(read)) => return self.items(*value, Some(*read), true),
+            (Kind::Enum(written), Kind::Enum(read)) => return self.symbol(written, read, needed),
+            (Kind::Null, Kind::Null) => {
+                self.emit(Op::Null);
+                return self.nulls_beneath();
+            }
+            (Kind::Fixed(fixed), Kind::Fixed(_)) => match needed || decimal {
+                true => &[Op::Fixed(fixed.size as u32)],
+                false => &[Op::Skip(fixed.size as u32)],
+            },
+            (Kind::Float, Kind::Float | Kind::Double) if !needed => &[Op::Skip(4)],
+            (Kind::Double, Kind::Double) if !needed => &[Op::Skip(8)],
+            (Kind::Boolean, Kind::Boolean) => &[Op::Boolean],
+            (Kind::Int, Kind::Int | Kind::Long) => &[Op::Int],
+            (Kind::Int, Kind::Float) => &[Op::Int, Op::FloatOfInt],
+            (Kind::Int, Kind::Double) => &[Op::Int, Op::DoubleOfInt],
+            (Kind::Long, Kind::Long) => &[Op::Long],
+            (Kind::Long, Kind::Float) => &[Op::Long, Op::FloatOfInt],
+            (Kind::Long, Kind::Double) => &[Op::Long, Op::DoubleOfInt],
+            (Kind::Float, Kind::Float | Kind::Double) => &[Op::Float],
+            (Kind::Double, Kind::Double) => &[Op::Double],
+            (Kind::Bytes, Kind::Bytes) => &[Op::Bytes],
+            (Kind::Bytes, Kind::String) => &[Op::Bytes, Op::TextOfBytes],
+            (Kind::String, Kind::String) => &[Op::Text],
+            (Kind::String, Kind::Bytes) => &[Op::Text, Op::BytesOfText],
+            _ => return self.refuse(w, r),
+        };
+        for op in ops {
+            self.emit(*op);
+        }
+        if decimal {
+            self.emit(Op::Decimal);
+        }
+    }
+
+    fn symbol(&mut self, written: &Enumeration, read: &Enumeration, needed: bool) {
+        let symbols: Vec<Option<Arc<str>>> = written.symbols.iter().map(|symbol| resolve::symbol_of(read, symbol).map(Arc::from)).collect();
+        if !needed && symbols.iter().all(Option::is_some) {
+            self.emit(Op::Ordinal(symbols.len() as u32));
+            return;
+        }
+        let index = self.code.enums.len() as u32;
+        self.code.enums.push(symbols);
+        self.emit(Op::Enum(index));
+    }
+
+    /// Walks over a value that the contract does not declare.
+    fn skip(&mut self, w: NodeId) {
+        let writer = self.pair.writer;
+        let bound = std::mem::replace(&mut self.bound, false);
+        let op = match &writer.node(w).kind {
+            Kind::Null => None,
+            Kind::Boolean => Some(Op::Boolean),
+            Kind::Int => Some(Op::Int),
+            Kind::Long => Some(Op::Long),
+            Kind::Float => Some(Op::Skip(4)),
+            Kind::Double => Some(Op::Skip(8)),
+            Kind::Bytes => Some(Op::Bytes),
+            Kind::String => Some(Op::Text),
+            Kind::Fixed(fixed) => Some(Op::Skip(fixed.size as u32)),
+            Kind::Enum(written) => Some(Op::Ordinal(written.symbols.len() as u32)),
+            Kind::Array(item) => {
+                self.items(*item, None, false);
+                None
+            }
+            Kind::Map(value) => {
+                self.items(*value, None, true);
+                None
+            }
+            Kind::Record(written) => {
+                self.record(w, None, written);
+                None
+            }
+            Kind::Union(branches) => {
+                self.skip_union(branches);
+                None
+            }
+        };
+        if let Some(op) = op {
+            self.emit(op);
+        }
+        self.bound = bound;
+    }
+
+    fn skip_union(&mut self, branches: &[NodeId]) {
+        let table = self.code.tables.len();
+        self.code.tables.resize(table + branches.len(), 0);
+        self.emit(Op::Union { table: table as u32, branches: branches.len() as u32 });
+        let mut jumps = Vec::new();
+        for (index, branch) in branches.iter().enumerate() {
+            let to = self.here();
+            if let Some(entry) = self.code.tables.get_mut(table + index) {
+                *entry = to;
+            }
+            self.skip(*branch);
+            jumps.push(self.emit(Op::Jump(0)));
+        }
+        let end = self.here();
+        for jump in jumps {
+            self.patch(jump, Op::Jump(end));
+        }
+    }
+
+    fn items(&mut self, w: NodeId, r: Option<NodeId>, map: bool) {
+        let unique = self.bindings_here().is_some_and(|bindings| !bindings.unique.is_empty());
+        let index = self.code.loops.len();
+        let least = self.least(w, 0).saturating_add(u64::from(map));
+        self.code.loops.push(Loop { map, least, after: 0 });
+        self.emit(Op::Loop(index as u32));
+        self.here();
+        let steps = std::mem::take(&mut self.steps);
+        self.path.push(if map { Segment::Values } else { Segment::Items });
+        if map {
+            self.emit(Op::Key);
+        }
+        self.keep = unique;
+        self.value(w, r);
+        self.keep = false;
+        if unique {
+            let enumeration = matches!(self.pair.writer.node(w).kind, Kind::Enum(_));
+            self.emit(Op::Collect { raw: enumeration });
+        }
+        self.emit(Op::Again);
+        self.path.pop();
+        self.steps = steps;
+        let after = self.here();
+        if let Some(shape) = self.code.loops.get_mut(index) {
+            shape.after = after;
+        }
+    }
+
+    fn record(&mut self, w: NodeId, r: Option<NodeId>, written: &Record) {
+        let again = self.inline.contains(&(w, r)) || self.inline.len() > INLINE_DEPTH || self.code.ops.len() > INLINE_OPS;
+        if again && !self.beneath() {
+            let call = match self.routines.get(&(w, r)) {
+                Some(call) => *call,
+                None => {
+                    let call = self.code.calls.len() as u32;
+                    self.code.calls.push(0);
+                    self.routines.insert((w, r), call);
+                    self.pending.push((w, r, call));
+                    call
+                }
+            };
+            self.emit(Op::Call(call));
+        } else {
+            self.inline.push((w, r));
+            self.fields(written, r);
+            self.inline.pop();
+        }
+        if self.bindings_here().is_some() {
+            self.emit(Op::Present);
+        }
+    }
+
+    /// A record that is called, from wherever.
+    fn routine(&mut self, w: NodeId, r: Option<NodeId>, call: u32) {
+        let start = self.here();
+        if let Some(entry) = self.code.calls.get_mut(call as usize) {
+            *entry = start;
+        }
+        self.steps.clear();
+        self.path.clear();
+        self.inline = vec![(w, r)];
+        if let Kind::Record(written) = &self.pair.writer.node(w).kind {
+            self.fields(written, r);
+        }
+        self.emit(Op::Present);
+        self.emit(Op::Return);
+    }
+
+    fn fields(&mut self, written: &Record, r: Option<NodeId>) {
+        let reader = self.pair.reader;
+        let read = r.and_then(|r| reader.record(r));
+        let sources = read.map(|read| resolve::sources(written, read)).unwrap_or_default();
+        for (index, field) in written.fields.iter().enumerate() {
+            let target = sources.iter().position(|source| *source == Some(index)).and_then(|at| read?.fields.get(at));
+            let name: Arc<str> = Arc::from(target.map_or(field.name.as_str(), |target| target.name.as_str()));
+            self.steps.push(Step::Field(Arc::clone(&name)));
+            self.path.push(Segment::Field(name));
+            self.value(field.node, target.map(|target| target.node));
+            if target.is_none() && read.is_some() && self.contract.settings.undeclared_fields == UndeclaredFields::Refuse {
+                self.emit_refusal(RULE_UNDECLARED, "must be declared in the contract to be sent".to_owned());
+            }
+            self.path.pop();
+            self.steps.pop();
+        }
+        for (field, _) in read.iter().flat_map(|read| &read.fields).zip(&sources).filter(|(_, source)| source.is_none()) {
+            let Some(default) = &field.default else { continue };
+            self.defaulted(&field.name, field.node, default);
+        }
+    }
+
+    /// The fewest bytes a value of the writer takes; 0 where its type comes back to itself.
+    fn least(&mut self, w: NodeId, depth: usize) -> u64 {
+        if let Some(known) = self.least.get(&w) {
+            return *known;
+        }
+        if depth > resolve::DEPTH {
+            return 0;
+        }
+        self.least.insert(w, 0);
+        let writer = self.pair.writer;
+        let least = match &writer.node(w).kind {
+            Kind::Null => 0,
+            Kind::Float => 4,
+            Kind::Double => 8,
+            Kind::Fixed(fixed) => fixed.size as u64,
+            Kind::Record(record) => record.fields.iter().fold(0_u64, |sum, field| sum.saturating_add(self.least(field.node, depth + 1))),
+            Kind::Union(branches) => branches.iter().map(|branch| self.least(*branch, depth + 1)).min().unwrap_or(0).saturating_add(1),
+            _ => 1,
+        };
+        self.least.insert(w, least);
+        least
+    }
+
+    /// Adds a constant of the program.
+    pub(super) fn constant(&mut self, native: Native) {
+        let index = self.code.constants.len() as u32;
+        self.code.constants.push(native);
+        self.emit(Op::Constant(index));
+    }
+
+    /// The rules of unique items at this path.
+    pub(super) fn unique_here(&self) -> Vec<u32> {
+        self.bindings_here().map(|bindings| bindings.unique).unwrap_or_default()
+    }
+}
+
+/// The node at a path of a schema, through nullable unions.
+pub(super) fn node_at(schema: &Schema, path: &Path) -> Option<NodeId> {
+    path.0.iter().try_fold(schema.root(), |node, segment| {
+        let node = schema.nullable(node).unwrap_or(node);
+        match (segment, &schema.node(node).kind) {
+            (Segment::Field(name), _) => schema.field(node, name).map(|field| field.node),
+            (Segment::Items, Kind::Array(item)) | (Segment::Values, Kind::Map(item)) => Some(*item),
+            _ => None,
+        }
+    })
+}
+
+/// Digits after the point of a decimal, 0 of anything else.
+pub(super) fn scale_of(schema: &Schema, node: NodeId) -> u32 {
+    let node = schema.nullable(node).unwrap_or(node);
+    match schema.node(node).logical {
+        Some(Logical::Decimal { scale, .. }) => scale,
+        _ => 0,
+    }
+}
