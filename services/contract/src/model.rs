@@ -272,7 +272,7 @@ pub enum Check {
         max: Option<(Native, bool)>,
     },
     /// It is a whole multiple (of a positive number): exactly for integers and decimals, for floats
-    /// within half a unit in the last place of the quotient.
+    /// within three units in the last place of the quotient, as much as rounding can make.
     MultipleOf(Native),
     /// Length: of strings in Unicode scalar values, of bytes and fixed in bytes, of arrays and maps in
     /// items.

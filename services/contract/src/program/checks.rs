@@ -155,12 +155,13 @@ fn multiple(value: Value<'_>, step: &Native) -> bool {
     }
 }
 
-/// Within half a unit in the last place of a whole number.
+/// Within three units in the last place of a whole number: what rounding the value, the step and their
+/// quotient can make, so that 19.99 is a multiple of 0.01.
 fn whole(quotient: f64) -> bool {
     if !quotient.is_finite() {
         return false;
     }
-    let place = (quotient.abs().next_up() - quotient.abs()) / 2.0;
+    let place = (quotient.abs().next_up() - quotient.abs()) * 3.0;
     (quotient - quotient.round()).abs() <= place
 }
 
@@ -262,7 +263,7 @@ mod tests {
         let test = compile(&Check::Range { min: Some((Native::Float(0.0), false)), max: None }).expect("compiles");
         assert!(!test.holds(Value::Float(f64::NAN), 0) && test.holds(Value::Float(0.0), 0));
         let test = compile(&Check::MultipleOf(Native::Float(0.1))).expect("compiles");
-        assert!(test.holds(Value::Float(0.3), 0) && !test.holds(Value::Float(0.25), 0) && !test.holds(Value::Float(f64::NAN), 0));
+        assert!(test.holds(Value::Float(0.3), 0) && test.holds(Value::Float(19.9), 0) && !test.holds(Value::Float(0.25), 0) && !test.holds(Value::Float(f64::NAN), 0));
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod run;
 mod scratch;
 pub mod sketch;
 pub mod statistics;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::sync::Arc;

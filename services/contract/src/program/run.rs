@@ -25,8 +25,8 @@ pub(super) struct Broken {
     pub(super) at: usize,
 }
 
-/// A loop or a call that was entered; the state that only those ops touch.
-struct Control<'a> {
+/// The state that only loops and calls touch.
+struct Control {
     length: usize,
     empty_items: u64,
     calls: usize,
@@ -34,7 +34,6 @@ struct Control<'a> {
     items: u64,
     /// Where its collected items start.
     seen: usize,
-    body: &'a [u8],
 }
 
 impl Program {
@@ -54,7 +53,7 @@ impl Program {
 
     fn steps<'a>(&'a self, cursor: &mut Cursor<'a>, at: &mut usize, body: &'a [u8], slots: &mut [Found<'a>], scratch: &mut Scratch) -> Result<(), Fault> {
         let code = &self.code;
-        let mut control = Control { length: body.len(), empty_items: 0, calls: 0, items: 0, seen: 0, body };
+        let mut control = Control { length: body.len(), empty_items: 0, calls: 0, items: 0, seen: 0 };
         let mut value = Value::Null;
         let mut pc = 0_usize;
         let mut bytes = *cursor;
@@ -124,7 +123,8 @@ impl Program {
                 }
                 Op::Jump(to) => pc = to as usize,
                 Op::Loop(shape) => {
-                    pc = or_break!(self.enter(shape, pc, &mut bytes, &mut control, scratch));
+                    let next = self.enter(shape, pc, &mut bytes, &mut control, scratch);
+                    pc = or_break!(outside(next, &mut pc, scratch));
                     value = Value::Present;
                 }
                 Op::Key => {
@@ -135,7 +135,8 @@ impl Program {
                     }
                 }
                 Op::Again => {
-                    pc = or_break!(self.again(&mut bytes, &mut control, scratch));
+                    let next = self.again(&mut bytes, &mut control, scratch);
+                    pc = or_break!(outside(next, &mut pc, scratch));
                     value = Value::Present;
                 }
                 Op::Call(call) => pc = or_break!(self.call(call, pc, &mut control, scratch)),
@@ -212,14 +213,14 @@ impl Program {
         }
     }
 
-    fn enter(&self, shape: u32, pc: usize, bytes: &mut Cursor<'_>, control: &mut Control<'_>, scratch: &mut Scratch) -> Result<usize, Fault> {
+    fn enter(&self, shape: u32, pc: usize, bytes: &mut Cursor<'_>, control: &mut Control, scratch: &mut Scratch) -> Result<usize, Fault> {
         let frame = Frame { kind: FrameKind::Loop, pc: pc - 1, body: pc, shape, seen: scratch.seen.len(), ..Frame::default() };
         scratch.frames.push(frame);
         self.block(bytes, control, scratch)
     }
 
     /// The op to go on with: of the next item, or behind the loop.
-    fn again(&self, bytes: &mut Cursor<'_>, control: &mut Control<'_>, scratch: &mut Scratch) -> Result<usize, Fault> {
+    fn again(&self, bytes: &mut Cursor<'_>, control: &mut Control, scratch: &mut Scratch) -> Result<usize, Fault> {
         let frame = scratch.frames.last_mut().ok_or(Fault::Program)?;
         frame.index += 1;
         frame.left = frame.left.saturating_sub(1);
@@ -234,7 +235,7 @@ impl Program {
         self.block(bytes, control, scratch)
     }
 
-    fn block(&self, bytes: &mut Cursor<'_>, control: &mut Control<'_>, scratch: &mut Scratch) -> Result<usize, Fault> {
+    fn block(&self, bytes: &mut Cursor<'_>, control: &mut Control, scratch: &mut Scratch) -> Result<usize, Fault> {
         let frame = scratch.frames.last_mut().ok_or(Fault::Program)?;
         let shape = self.code.loops.get(frame.shape as usize).ok_or(Fault::Program)?;
         let (count, size) = bytes.block()?;
@@ -256,11 +257,10 @@ impl Program {
         frame.left = count;
         frame.item = at;
         frame.end = size.map(|size| at + size as usize);
-        debug_assert!(at <= control.body.len(), "a cursor never leaves its record");
         Ok(frame.body)
     }
 
-    fn call(&self, call: u32, pc: usize, control: &mut Control<'_>, scratch: &mut Scratch) -> Result<usize, Fault> {
+    fn call(&self, call: u32, pc: usize, control: &mut Control, scratch: &mut Scratch) -> Result<usize, Fault> {
         if control.calls >= CALLS {
             return Err(Fault::Depth);
         }
@@ -330,6 +330,17 @@ impl Program {
 struct Place {
     text: String,
     pattern: Vec<Segment>,
+}
+
+/// A loop that broke is broken itself, not one of its items.
+#[inline]
+fn outside(next: Result<usize, Fault>, pc: &mut usize, scratch: &mut Scratch) -> Result<usize, Fault> {
+    if next.is_err()
+        && let Some(frame) = scratch.frames.pop()
+    {
+        *pc = frame.pc + 1;
+    }
+    next
 }
 
 fn wanted(value: Value<'_>, want: Want, items: u64) -> Found<'_> {
