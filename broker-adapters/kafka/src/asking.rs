@@ -1,11 +1,12 @@
 //! Questions about topics and offsets, asked through a consumer that consumes nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use broker::{Isolation, Weather};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use rdkafka::{Offset as RawOffset, TopicPartitionList};
 use schemas::{Offset, TopicPartition};
@@ -13,6 +14,10 @@ use schemas::{Offset, TopicPartition};
 use crate::ffi::ListedOffset;
 use crate::options::KafkaOptions;
 use crate::{CALL_DEADLINE, ffi};
+
+/// How long a leader is waited for, and between two questions.
+const LEADER_DEADLINE: Duration = Duration::from_secs(10);
+const LEADER_PAUSE: Duration = Duration::from_millis(50);
 
 /// A consumer of an isolation level: the level decides which end of a partition it is told.
 pub(crate) struct Asker {
@@ -78,7 +83,7 @@ impl Asker {
         if list.count() == 0 {
             return Ok(BTreeMap::new());
         }
-        let list = self.consumer.offsets_for_times(list, CALL_DEADLINE).map_err(|error| Weather::new(what, error))?;
+        let list = self.settled(&list).map_err(|error| Weather::new(what, error))?;
         let mut found = BTreeMap::new();
         for entry in ffi::listed(&list) {
             let partition = crate::offsets::partition_of(&entry);
@@ -91,6 +96,28 @@ impl Asker {
         }
         Ok(found)
     }
+
+    /// Asks until leaders are known: right after a topic was made, brokers point to each other for a moment,
+    /// and librdkafka hands that answer on instead of asking again.
+    fn settled(&self, list: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+        let started = Instant::now();
+        loop {
+            let answer = self.consumer.offsets_for_times(list.clone(), CALL_DEADLINE);
+            let moving = match &answer {
+                Err(error) => error.rdkafka_error_code().is_some_and(leader_moves),
+                Ok(list) => ffi::listed(list).iter().any(|entry| entry.error.is_some_and(leader_moves)),
+            };
+            if !moving || started.elapsed() >= LEADER_DEADLINE {
+                return answer;
+            }
+            thread::sleep(LEADER_PAUSE);
+        }
+    }
+}
+
+/// The partition has a leader soon, or another one.
+fn leader_moves(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
 }
 
 /// What a group has committed, asked through any consumer whose `group.id` it is. Partitions without a
