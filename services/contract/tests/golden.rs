@@ -163,6 +163,95 @@ fn a_good_contract_is_read_whole() {
     hold("good.golden", &out);
 }
 
+const SMALL: &str = r#"{"type": "record", "name": "Sale", "fields": [{"name": "amount", "type": ["null", "int"]}]}"#;
+
+fn small(text: &str) -> Result<odcs::Read, Vec<Mistake>> {
+    odcs::read(&Source { file: "sale.yaml", text }, Some(&Source { file: "sale.avsc", text: SMALL }))
+}
+
+#[test]
+fn odcs_3_0_is_read_as_3_1() {
+    let read = small(
+        r"
+apiVersion: v3.0.2
+kind: DataContract
+id: x
+name: Point of Sale
+version: 1.0.0
+status: draft
+domain: shop
+team:
+  - username: ada
+    role: Owner
+schema:
+  - name: Sale
+    properties:
+      - name: money
+        physicalName: amount
+        logicalType: integer
+        quality:
+          - rule: nullValues
+            mustBe: 0
+          - type: sql
+            query: SELECT 1
+            mustBeBetween: [1, 2]
+          - type: text
+            description: It is right.
+          - type: custom
+            engine: soda
+            implementation: checks
+",
+    )
+    .unwrap();
+    let contract = read.contract;
+    assert_eq!(contract.product.to_string(), "shop.point-of-sale");
+    let team = contract.about.team.unwrap();
+    assert_eq!((team.name.as_str(), team.members.len()), ("shop", 1));
+    let rules: Vec<&str> = contract.rules.iter().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(rules, ["amount:nullValues"]);
+    let objectives: Vec<&str> = contract.objectives.iter().map(|objective| objective.id.as_str()).collect();
+    assert_eq!(objectives, ["amount:sql", "amount:text", "amount:custom"]);
+    assert_eq!(contract.objectives[0].threshold["mustBeBetween.max"], 2.0);
+    assert_eq!(read.notes.len(), 3, "what is not enforced is said");
+}
+
+#[test]
+fn a_long_rule_id_keeps_its_bound_and_stays_its_own() {
+    let name = "a".repeat(150);
+    let schema = format!(
+        r#"{{"type": "record", "name": "R", "fields": [{{"name": "{name}x", "type": "int"}}, {{"name": "{name}y", "type": "int"}}]}}"#
+    );
+    let property = |end: char| {
+        format!("      - name: {name}{end}\n        logicalTypeOptions: {{ minimum: 1 }}\n")
+    };
+    let text = format!(
+        "apiVersion: v3.1.0\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: draft\ndomain: a\nschema:\n  - name: R\n    properties:\n{}{}",
+        property('x'),
+        property('y')
+    );
+    let read = odcs::read(&Source { file: "r.yaml", text: &text }, Some(&Source { file: "r.avsc", text: &schema })).unwrap();
+    let ids: Vec<&str> = read.contract.rules.iter().map(|rule| rule.id.as_str()).collect();
+    assert!(ids.iter().all(|id| id.len() == 100) && ids[0] != ids[1], "{ids:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    /// Whatever lines are lost, repeated or cut, reading ends with a verdict.
+    #[test]
+    fn no_document_ends_the_reader(line in 0usize..230, cut in 0usize..60, put in "[ -~\\n]{0,12}") {
+        let (contract, schema) = (text("good.odcs.yaml"), text("good.avsc"));
+        let mut lines: Vec<String> = contract.lines().map(str::to_owned).collect();
+        if let Some(line) = lines.get_mut(line) {
+            let at = line.char_indices().nth(cut).map_or(line.len(), |(at, _)| at);
+            line.replace_range(at.., &put);
+        }
+        let document = lines.join("\n");
+        let _ = odcs::read(&Source { file: "x", text: &document }, Some(&Source { file: "y", text: &schema }));
+        let _ = odcs::read(&Source { file: "x", text: &put }, Some(&Source { file: "y", text: &document }));
+    }
+}
+
 /// The contracts that come with Weir, each beside its schema.
 #[test]
 fn the_products_of_the_house_have_no_mistakes() {

@@ -11,6 +11,7 @@ mod bind;
 pub mod custom;
 pub mod editor;
 mod head;
+mod keys;
 mod mistake;
 mod native;
 mod options;
@@ -29,6 +30,11 @@ use yaml::Node;
 
 use crate::avro::{self, Kind};
 use crate::model::Contract;
+
+/// Most rules, conditions and objectives of one contract: each is a metric's label.
+const MAX_RULES: usize = 2000;
+/// Most mistakes that are said of one contract.
+const MAX_SAID: usize = 200;
 
 /// A file and its text.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +57,7 @@ pub struct Read {
 /// Reads a contract and binds it to `schema`, the Avro schema beside it.
 ///
 /// # Errors
-/// Every mistake of both files, in order of place: the contract's first.
+/// Every mistake of both files, in order of place: the contract's first; at most 200.
 pub fn read(contract: &Source<'_>, schema: Option<&Source<'_>>) -> Result<Read, Vec<Mistake>> {
     let mut mistakes = Mistakes::new(contract.file);
     let mut schema_mistakes = Mistakes::new(schema.map_or("", |schema| schema.file));
@@ -72,6 +78,7 @@ pub fn read(contract: &Source<'_>, schema: Option<&Source<'_>>) -> Result<Read, 
             let mut all = mistakes.in_order();
             all.extend(schema_mistakes.in_order());
             all.retain(|mistake| !mistake.warning);
+            all.truncate(MAX_SAID);
             Err(all)
         }
     }
@@ -109,6 +116,11 @@ fn understand(root: &Node, schema: Option<avro::Schema>, text: &str, mistakes: &
     let settings = reader.settings(root, &mut measures);
     reader.service_levels(root);
     let Reader { rules, conditions, objectives, classified, .. } = reader;
+    let count = rules.len() + conditions.len() + objectives.len();
+    if count > MAX_RULES {
+        let what = format!("the contract has {count} rules, conditions and objectives, more than {MAX_RULES}");
+        mistakes.at(root.place, what, "fewer, or a product for each part");
+    }
     object?;
     Some(Contract {
         id: root.text_at("id")?.to_owned(),

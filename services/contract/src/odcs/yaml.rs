@@ -1,8 +1,9 @@
 //! YAML 1.2 as a tree of nodes that know their places. Scalars stay text until someone asks what they are
 //! (core schema, section 10.3.2), so that `0.10` is still exact when it meets a decimal.
 //!
-//! Knows nothing of contracts. Bounds: [`MAX_BYTES`] of text, [`MAX_DEPTH`] levels, and [`MAX_COST`] for the
-//! tree after aliases are replaced, which stops documents that grow by aliases of aliases.
+//! Knows nothing of contracts. Bounds: [`MAX_BYTES`] of text, [`MAX_DEPTH`] levels, [`MAX_KEYS`] per mapping,
+//! and [`MAX_COST`] for the tree after aliases are replaced, which stops documents that grow by aliases of
+//! aliases.
 
 use std::collections::HashMap;
 
@@ -16,6 +17,9 @@ pub(crate) const MAX_BYTES: usize = 4 << 20;
 const MAX_DEPTH: usize = 64;
 /// Bytes of text, plus 64 for each node, of the tree without aliases.
 const MAX_COST: usize = 32 << 20;
+
+/// Most keys of one mapping.
+const MAX_KEYS: usize = 2000;
 
 /// A node and where it begins.
 #[derive(Debug, Clone)]
@@ -346,6 +350,10 @@ impl Builder {
                     };
                     if entries.iter().any(|(known, _)| known.text == text) {
                         mistakes.at(node.place, format!("`{text}` is written twice"), "it once");
+                    }
+                    if entries.len() >= MAX_KEYS {
+                        let what = format!("a mapping of more than {MAX_KEYS} keys");
+                        return Err((node.place, what, "fewer".to_owned()));
                     }
                     *key = Some(Key { text, place: node.place });
                 }
