@@ -4,6 +4,7 @@
 //! `weir` binary against a real Apache Kafka that `sandbox` starts once. `tests/run` fetches what they need.
 
 mod compose;
+mod contracts;
 #[expect(dead_code, reason = "the scenarios that use all of it come with the program they run")]
 mod sandbox;
 mod smoke;
