@@ -120,7 +120,8 @@ fn wrong_contracts_are_told_where_and_what_to_write() {
         let source = Source { file: "good.odcs.yaml", text: &case.contract };
         let schema = Source { file: "good.avsc", text: &case.schema };
         let schema = Some(&schema).filter(|schema| !schema.text.is_empty());
-        let mistakes = odcs::read(&source, schema).err().unwrap_or_else(|| panic!("nothing wrong with {:?}", case.input));
+        let mistakes =
+            odcs::read(&source, schema).err().unwrap_or_else(|| panic!("nothing wrong with {:?}", case.input));
         for mistake in &mistakes {
             told(&mut out, mistake, &case.contract, &case.schema);
         }
@@ -142,17 +143,33 @@ fn a_good_contract_is_read_whole() {
     writeln!(out, "{} {} {} {:?}", contract.id, contract.product, contract.version, contract.status).unwrap();
     writeln!(out, "{:#?}\n{:#?}", contract.about, contract.settings).unwrap();
     for rule in &contract.rules {
-        writeln!(out, "rule {} {} {:?} {:?} {:?}", rule.id, rule.path, rule.severity, rule.check, rule.description).unwrap();
+        writeln!(out, "rule {} {} {:?} {:?} {:?}", rule.id, rule.path, rule.severity, rule.check, rule.description)
+            .unwrap();
     }
     for condition in &contract.conditions {
-        writeln!(out, "condition {} {:?} {} {:?}", condition.id, condition.severity, condition.source, condition.description).unwrap();
+        writeln!(
+            out,
+            "condition {} {:?} {} {:?}",
+            condition.id, condition.severity, condition.source, condition.description
+        )
+        .unwrap();
     }
     for measure in &contract.measures {
-        writeln!(out, "measure {} distinct={} quantiles={} event_time={}", measure.path, measure.distinct, measure.quantiles, measure.event_time).unwrap();
+        writeln!(
+            out,
+            "measure {} distinct={} quantiles={} event_time={}",
+            measure.path, measure.distinct, measure.quantiles, measure.event_time
+        )
+        .unwrap();
     }
     for objective in &contract.objectives {
         let path = objective.path.as_ref().map(ToString::to_string);
-        writeln!(out, "objective {} {path:?} {} {:?} {:?} {:?}", objective.id, objective.metric, objective.threshold, objective.unit, objective.description).unwrap();
+        writeln!(
+            out,
+            "objective {} {path:?} {} {:?} {:?} {:?}",
+            objective.id, objective.metric, objective.threshold, objective.unit, objective.description
+        )
+        .unwrap();
     }
     for path in &contract.classified {
         writeln!(out, "classified {path}").unwrap();
@@ -221,15 +238,14 @@ fn a_long_rule_id_keeps_its_bound_and_stays_its_own() {
     let schema = format!(
         r#"{{"type": "record", "name": "R", "fields": [{{"name": "{name}x", "type": "int"}}, {{"name": "{name}y", "type": "int"}}]}}"#
     );
-    let property = |end: char| {
-        format!("      - name: {name}{end}\n        logicalTypeOptions: {{ minimum: 1 }}\n")
-    };
+    let property = |end: char| format!("      - name: {name}{end}\n        logicalTypeOptions: {{ minimum: 1 }}\n");
     let text = format!(
         "apiVersion: v3.1.0\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: draft\ndomain: a\nschema:\n  - name: R\n    properties:\n{}{}",
         property('x'),
         property('y')
     );
-    let read = odcs::read(&Source { file: "r.yaml", text: &text }, Some(&Source { file: "r.avsc", text: &schema })).unwrap();
+    let read =
+        odcs::read(&Source { file: "r.yaml", text: &text }, Some(&Source { file: "r.avsc", text: &schema })).unwrap();
     let ids: Vec<&str> = read.contract.rules.iter().map(|rule| rule.id.as_str()).collect();
     assert!(ids.iter().all(|id| id.len() == 100) && ids[0] != ids[1], "{ids:?}");
 }

@@ -73,7 +73,12 @@ impl Reader<'_> {
     }
 
     /// The field of a property, or the name of the one that was probably meant.
-    fn field_of<'f>(&mut self, property: &Node, record: &str, fields: &'f [Field]) -> Result<&'f Field, Option<&'f str>> {
+    fn field_of<'f>(
+        &mut self,
+        property: &Node,
+        record: &str,
+        fields: &'f [Field],
+    ) -> Result<&'f Field, Option<&'f str>> {
         let Some(name) = property.text_at("name") else { return Err(None) };
         let physical = property.text_at("physicalName");
         let found = physical.into_iter().chain([name]).find_map(|name| fields.iter().find(|field| field.name == name));
@@ -140,14 +145,21 @@ impl Reader<'_> {
     fn several(&mut self, property: &Node, path: &Path) {
         for key in ["logicalType", "logicalTypeOptions", "quality", "enum", "properties", "items"] {
             if property.get(key).is_some_and(|node| !node.is_null()) {
-                let what = format!("the Avro field `{path}` is a union of several types, which `{key}` cannot describe");
-                self.mistakes.at(property.place_of(key), what, "nothing there, or a union of null and one type in the schema");
+                let what =
+                    format!("the Avro field `{path}` is a union of several types, which `{key}` cannot describe");
+                self.mistakes.at(
+                    property.place_of(key),
+                    what,
+                    "nothing there, or a union of null and one type in the schema",
+                );
             }
         }
     }
 
     fn types_agree(&mut self, property: &Node, id: NodeId, path: &Path) -> bool {
-        let Some(logical) = property.text_at("logicalType").filter(|given| LOGICAL.contains(given)) else { return true };
+        let Some(logical) = property.text_at("logicalType").filter(|given| LOGICAL.contains(given)) else {
+            return true;
+        };
         let node = self.schema.node(id);
         if agrees(logical, node) {
             return true;
@@ -195,7 +207,15 @@ impl Reader<'_> {
         }
     }
 
-    fn within(&mut self, outer: &Node, inner: Option<&Node>, id: NodeId, path: Path, key: &str, above: &mut Vec<NodeId>) {
+    fn within(
+        &mut self,
+        outer: &Node,
+        inner: Option<&Node>,
+        id: NodeId,
+        path: Path,
+        key: &str,
+        above: &mut Vec<NodeId>,
+    ) {
         if let Some(inner) = inner {
             self.property(inner, id, path, above);
             return;
@@ -215,7 +235,11 @@ impl Reader<'_> {
         for rule in ["logicalTypeOptions", "quality", "enum"] {
             if key.get(rule).is_some_and(|node| !node.is_null()) {
                 let place = key.place_of(rule);
-                self.mistakes.at(place, "rules on the keys of a map are not supported", "a condition under `weir.conditions`");
+                self.mistakes.at(
+                    place,
+                    "rules on the keys of a map are not supported",
+                    "a condition under `weir.conditions`",
+                );
             }
         }
     }

@@ -90,7 +90,14 @@ impl Reader<'_> {
         settings
     }
 
-    fn setting(&mut self, settings: &mut Settings, measures: &mut Vec<Measure>, name: &str, entry: &Node, value: &Node) {
+    fn setting(
+        &mut self,
+        settings: &mut Settings,
+        measures: &mut Vec<Measure>,
+        name: &str,
+        entry: &Node,
+        value: &Node,
+    ) {
         match name {
             "weir.partitions" => {
                 settings.partitions = self.whole(name, value, 1, 10_000).unwrap_or(settings.partitions);
@@ -141,7 +148,8 @@ impl Reader<'_> {
             let what = "a compacted product keeps the latest record per key, and this contract does not say which fields the key equals";
             self.mistakes.at(place("weir.compaction"), what, "`weir.key` with `type` and `fields`");
         }
-        if settings.deletes == Deletes::Tombstone && matches!(settings.key.kind, KeyKind::Any | KeyKind::None)
+        if settings.deletes == Deletes::Tombstone
+            && matches!(settings.key.kind, KeyKind::Any | KeyKind::None)
             && (key.is_none() || settings.key.kind == KeyKind::None)
         {
             let what = "a record without a value deletes its key, and this contract does not ask for a key";
@@ -180,7 +188,11 @@ impl Reader<'_> {
         let duration = value.text().and_then(milliseconds);
         if duration.is_none() {
             let what = format!("`{name}` must be a duration, not {}", shown(value.raw().unwrap_or(value.kind())));
-            self.mistakes.at(value.place, what, "a number and its unit, such as `7d`, `12h`, `30m` or `45s`, or `forever`");
+            self.mistakes.at(
+                value.place,
+                what,
+                "a number and its unit, such as `7d`, `12h`, `30m` or `45s`, or `forever`",
+            );
         }
         duration
     }
@@ -227,7 +239,11 @@ impl Reader<'_> {
             _ => return spec,
         };
         if let Some(fields) = value.get("fields").filter(|fields| !matches!(fields.value, Value::List(_))) {
-            self.mistakes.at(fields.place, format!("`fields` must be a list, not {}", fields.kind()), "`fields: [order_id]`");
+            self.mistakes.at(
+                fields.place,
+                format!("`fields` must be a list, not {}", fields.kind()),
+                "`fields: [order_id]`",
+            );
         }
         for field in value.items_at("fields") {
             spec.fields.extend(self.key_field(spec.kind, field));
@@ -282,10 +298,18 @@ impl Reader<'_> {
     fn key_agrees(&mut self, value: &Node, spec: &KeySpec) {
         match spec.kind {
             KeyKind::None if value.get("fields").is_some() => {
-                self.mistakes.at(value.place_of("fields"), "there is no key, so it equals no fields", "`type: utf8`, or no `fields`");
+                self.mistakes.at(
+                    value.place_of("fields"),
+                    "there is no key, so it equals no fields",
+                    "`type: utf8`, or no `fields`",
+                );
             }
             KeyKind::Long if spec.fields.len() > 1 => {
-                self.mistakes.at(value.place_of("fields"), "a key of type long is one number", "one field, or `type: utf8`");
+                self.mistakes.at(
+                    value.place_of("fields"),
+                    "a key of type long is one number",
+                    "one field, or `type: utf8`",
+                );
             }
             _ => {}
         }
@@ -294,7 +318,11 @@ impl Reader<'_> {
     /// A path of fields as text, found in the schema: path, node behind null, whether null is possible.
     fn path(&mut self, node: &Node) -> Option<(Path, NodeId, bool)> {
         let Some(text) = node.text() else {
-            self.mistakes.at(node.place, format!("a field must be its path, not {}", node.kind()), "a path such as `customer.id`");
+            self.mistakes.at(
+                node.place,
+                format!("a field must be its path, not {}", node.kind()),
+                "a path such as `customer.id`",
+            );
             return None;
         };
         let (mut at, mut nullable, mut path) = (self.schema.root(), false, Path::default());
@@ -379,7 +407,11 @@ impl Reader<'_> {
             self.measurable(entry, id, &measure);
             if event_time && measures.iter().any(|measure| measure.event_time) {
                 let place = entry.place_of("eventTime");
-                self.mistakes.at(place, "a product has one event time, and this is the second", "`eventTime: true` once");
+                self.mistakes.at(
+                    place,
+                    "a product has one event time, and this is the second",
+                    "`eventTime: true` once",
+                );
             }
             measures.push(measure);
         }
@@ -405,7 +437,11 @@ impl Reader<'_> {
         let instant =
             matches!(node.logical, Some(Logical::TimestampMillis | Logical::TimestampMicros | Logical::TimestampNanos));
         if measure.event_time && !instant {
-            refuse(entry.place_of("eventTime"), "which is not an instant", "a timestamp-millis, -micros or -nanos field");
+            refuse(
+                entry.place_of("eventTime"),
+                "which is not an instant",
+                "a timestamp-millis, -micros or -nanos field",
+            );
         }
     }
 }

@@ -26,7 +26,11 @@ pub fn editor_schema() -> Value {
         property("weir.maxRecordBytes", "The largest record the inbox takes.", whole(1, 1 << 30)),
         property("weir.key", "What the record key must be.", key(&path)),
         property("weir.deletes", "What a record without a value means.", json!({ "enum": ["none", "tombstone"] })),
-        property("weir.undeclaredFields", "What a field means that is not declared.", json!({ "enum": ["refuse", "allow"] })),
+        property(
+            "weir.undeclaredFields",
+            "What a field means that is not declared.",
+            json!({ "enum": ["refuse", "allow"] }),
+        ),
         property("weir.inboxTopic", "An existing topic to read from.", json!({ "type": "string", "maxLength": 249 })),
         property("weir.conditions", "Rules over several fields, in CEL.", conditions()),
         property("weir.measures", "Statistics to keep of fields.", measures(&path, &flag)),
@@ -105,7 +109,8 @@ mod tests {
     fn every_property_of_the_table_has_its_rule() {
         let schema = editor_schema();
         let rules = schema["properties"]["customProperties"]["items"]["allOf"].as_array().unwrap();
-        let named: Vec<&str> = rules.iter().map(|rule| rule["if"]["properties"]["property"]["const"].as_str().unwrap()).collect();
+        let named: Vec<&str> =
+            rules.iter().map(|rule| rule["if"]["properties"]["property"]["const"].as_str().unwrap()).collect();
         assert_eq!(named, super::super::custom::PROPERTIES);
     }
 }

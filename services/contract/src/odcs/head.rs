@@ -42,7 +42,11 @@ pub(super) fn version(root: &Node, mistakes: &mut Mistakes) -> Option<Version> {
             let padded = [text.to_owned(), format!("{text}.0"), format!("{text}.0.0")]
                 .into_iter()
                 .find(|text| text.parse::<Version>().is_ok());
-            mistakes.at(node.place, error.to_string(), format!("`version: {}`", padded.unwrap_or_else(|| "1.0.0".to_owned())));
+            mistakes.at(
+                node.place,
+                error.to_string(),
+                format!("`version: {}`", padded.unwrap_or_else(|| "1.0.0".to_owned())),
+            );
             None
         }
     }

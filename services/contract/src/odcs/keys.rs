@@ -291,7 +291,17 @@ static PROPERTY: Shape = Shape { what: "a property", keys: &[must("name", Want::
 static ITEM: Shape = Shape { what: "an item", keys: &[key("name", Want::Text)], more: &PROPERTY_KEYS };
 
 const LOGICAL_TYPE: Want = Want::Word(&[
-    "string", "date", "timestamp", "time", "number", "integer", "object", "array", "boolean", "map", "vector",
+    "string",
+    "date",
+    "timestamp",
+    "time",
+    "number",
+    "integer",
+    "object",
+    "array",
+    "boolean",
+    "map",
+    "vector",
 ]);
 
 static PROPERTY_KEYS: [Key; 32] = [
@@ -329,7 +339,8 @@ static PROPERTY_KEYS: [Key; 32] = [
     new("map", Want::Map(&MAP)),
 ];
 
-static MAP: Shape = Shape { what: "a map", keys: &[must("key", Want::Map(&ITEM)), must("value", Want::Map(&ITEM))], more: &[] };
+static MAP: Shape =
+    Shape { what: "a map", keys: &[must("key", Want::Map(&ITEM)), must("value", Want::Map(&ITEM))], more: &[] };
 
 static ENUM_VALUE: Shape = Shape {
     what: "an enumerated value",
@@ -363,10 +374,7 @@ static QUALITY_ENTRY: Shape = Shape {
         key("id", Want::Text),
         key("name", Want::Text),
         key("type", Want::Word(&["library", "sql", "custom", "text"])),
-        key(
-            "metric",
-            Want::Word(&["nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"]),
-        ),
+        key("metric", Want::Word(&["nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"])),
         key("rule", Want::Text),
         key("arguments", Want::Map(&ARGUMENTS)),
         key("query", Want::Text),
@@ -376,7 +384,13 @@ static QUALITY_ENTRY: Shape = Shape {
         key(
             "dimension",
             Want::Word(&[
-                "accuracy", "completeness", "conformity", "consistency", "coverage", "timeliness", "uniqueness",
+                "accuracy",
+                "completeness",
+                "conformity",
+                "consistency",
+                "coverage",
+                "timeliness",
+                "uniqueness",
             ]),
         ),
         key("severity", Want::Word(&["error", "warning"])),

@@ -96,7 +96,9 @@ pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>)
     known
         .into_iter()
         .map(|candidate| (distance(&given, &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1).min(candidate.len().saturating_sub(1)))
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.len() / 3).max(1).min(candidate.len().saturating_sub(1))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

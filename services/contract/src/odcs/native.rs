@@ -92,10 +92,9 @@ pub(super) fn read(text: &str, node: &Node) -> Result<Native, Unfit> {
         },
         (Kind::Int, _) => whole(text, i64::from(i32::MIN), i64::from(i32::MAX), "int"),
         (Kind::Long, _) => whole(text, i64::MIN, i64::MAX, "long"),
-        (Kind::Float | Kind::Double, _) => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Native::Float(number)),
-            _ => Err(unfit("the field is a floating-point number", "a finite number such as `1.5`")),
-        },
+        // Rounded as the field's own values are, so that a float of 0.9 is not below a minimum of 0.9.
+        (Kind::Float, _) => float(text.parse::<f32>().ok().map(f64::from)),
+        (Kind::Double, _) => float(text.parse::<f64>().ok()),
         (Kind::Enum(symbols), _) => {
             if symbols.symbols.iter().any(|symbol| symbol == text) {
                 return Ok(Native::Text(text.into()));
@@ -104,8 +103,28 @@ pub(super) fn read(text: &str, node: &Node) -> Result<Native, Unfit> {
             Err(unfit(format!("the enum `{}` has no such symbol", symbols.name), super::mistake::suggest(text, known)))
         }
         (Kind::String, _) => Ok(Native::Text(text.into())),
+        (Kind::Fixed(_), Some(Logical::Uuid)) => uuid(text),
         (Kind::Bytes | Kind::Fixed(_), _) => Ok(Native::Bytes(Arc::from(text.as_bytes()))),
         _ => Err(unfit(format!("{} cannot be compared", a(node)), "no rule there")),
+    }
+}
+
+fn float(number: Option<f64>) -> Result<Native, Unfit> {
+    match number {
+        Some(number) if number.is_finite() => Ok(Native::Float(number)),
+        _ => Err(unfit("the field is a floating-point number", "a finite number such as `1.5`")),
+    }
+}
+
+/// The 16 bytes of 8-4-4-4-12 hexadecimal digits.
+fn uuid(text: &str) -> Result<Native, Unfit> {
+    let digits: Option<Vec<u8>> =
+        text.chars().filter(|c| *c != '-').map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    match digits {
+        Some(digits) if digits.len() == 32 => Ok(Native::Bytes(
+            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect(),
+        )),
+        _ => Err(unfit("the field is a uuid", "one such as `\"123e4567-e89b-12d3-a456-426614174000\"`")),
     }
 }
 
@@ -160,7 +179,8 @@ fn scaled(text: &str, scale: u32) -> Result<i128, ()> {
 }
 
 fn date(text: &str) -> Result<Native, Unfit> {
-    let date: jiff::civil::Date = text.parse().map_err(|_| unfit("the field is a date", "a date such as `\"2020-12-31\"`"))?;
+    let date: jiff::civil::Date =
+        text.parse().map_err(|_| unfit("the field is a date", "a date such as `\"2020-12-31\"`"))?;
     let epoch = jiff::civil::Date::constant(1970, 1, 1);
     let days = date.since((jiff::Unit::Day, epoch)).map_err(|_| unfit("the date is out of range", "a nearer date"))?;
     Ok(Native::Int(i64::from(days.get_days())))
@@ -191,7 +211,8 @@ fn units(nanos: i128, unit: i64) -> Result<Native, Unfit> {
     if nanos % i128::from(unit) != 0 {
         return Err(unfit("it is finer than the field's unit", "fewer digits after the seconds"));
     }
-    let value = i64::try_from(nanos / i128::from(unit)).map_err(|_| unfit("it is out of the field's range", "a nearer one"))?;
+    let value =
+        i64::try_from(nanos / i128::from(unit)).map_err(|_| unfit("it is out of the field's range", "a nearer one"))?;
     Ok(Native::Int(value))
 }
 
@@ -218,6 +239,24 @@ mod tests {
         assert!(read("1970-01-01T00:00:00.0001Z", &millis).is_err());
         let local = node(Kind::Long, Some(Logical::LocalTimestampMicros));
         assert_eq!(ok("1970-01-01T00:00:01", &local), Native::Int(1_000_000));
+    }
+
+    #[test]
+    fn floats_are_rounded_as_their_fields_values_are() {
+        assert_eq!(ok("0.9", &node(Kind::Float, None)), Native::Float(f64::from(0.9_f32)));
+        assert_eq!(ok("0.9", &node(Kind::Double, None)), Native::Float(0.9));
+        assert!(read("1e39", &node(Kind::Float, None)).is_err());
+        assert!(read(".nan", &node(Kind::Double, None)).is_err());
+        assert!(read("nan", &node(Kind::Double, None)).is_err());
+    }
+
+    #[test]
+    fn a_uuid_in_bytes_is_its_bytes() {
+        let fixed = crate::avro::Fixed { name: "U".to_owned(), aliases: Vec::new(), size: 16 };
+        let fixed = node(Kind::Fixed(fixed), Some(Logical::Uuid));
+        let Native::Bytes(bytes) = ok("123e4567-e89b-12d3-a456-4266141740ff", &fixed) else { panic!("no bytes") };
+        assert_eq!((bytes.len(), bytes[0], bytes[15]), (16, 0x12, 0xff));
+        assert!(read("123e", &fixed).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::pattern;
 use super::reader::Reader;
 use super::yaml::{Node, Scalar, Value};
 use crate::avro::{Kind, Logical};
-use crate::model::{Check, Format, Native, Objective, Segment};
+use crate::model::{Check, Format, Native, Objective, Path, Segment};
 
 const BOUNDS: [&str; 4] = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
 
@@ -23,14 +23,12 @@ fn known(logical: &str) -> &'static [&'static str] {
         "timestamp" | "time" => {
             &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format", "timezone", "defaultTimezone"]
         }
-        "integer" | "number" => {
-            &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"]
-        }
+        "integer" | "number" => &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"],
         "object" => &["minProperties", "maxProperties", "required"],
         "array" => &["minItems", "maxItems", "uniqueItems"],
-        "vector" => &[
-            "dimensions", "elementType", "distanceMetric", "embeddingModel", "embeddingModelVersion", "normalized",
-        ],
+        "vector" => {
+            &["dimensions", "elementType", "distanceMetric", "embeddingModel", "embeddingModelVersion", "normalized"]
+        }
         _ => &[],
     }
 }
@@ -46,7 +44,8 @@ impl Reader<'_> {
         }
         let schema = self.schema;
         let inferred = native::called(schema.node(bound.node));
-        let given = bound.property.text_at("logicalType").or_else(|| super::bind::logical_type(schema.node(bound.node)));
+        let given =
+            bound.property.text_at("logicalType").or_else(|| super::bind::logical_type(schema.node(bound.node)));
         let logical = given.unwrap_or_default();
         for (key, value) in options.entries() {
             if !known(logical).contains(&key.text.as_str()) {
@@ -145,7 +144,10 @@ impl Reader<'_> {
     fn count(&mut self, name: &str, value: &Node) -> Option<u64> {
         let count = value.number().and_then(|number| number.parse::<u64>().ok());
         if count.is_none() {
-            let what = format!("`{name}` must be a whole number of at least 0, not {}", shown(value.raw().unwrap_or(value.kind())));
+            let what = format!(
+                "`{name}` must be a whole number of at least 0, not {}",
+                shown(value.raw().unwrap_or(value.kind()))
+            );
             self.mistakes.at(value.place, what, format!("`{name}: 1`"));
         }
         count
@@ -187,7 +189,11 @@ impl Reader<'_> {
     /// A pattern that can be used on the field.
     pub(super) fn pattern(&mut self, bound: &Bound<'_>, value: &Node) -> Option<Arc<str>> {
         let Some(text) = value.text() else {
-            self.mistakes.at(value.place, format!("`pattern` must be text, not {}", value.kind()), "`pattern: '^[A-Z]+$'`");
+            self.mistakes.at(
+                value.place,
+                format!("`pattern` must be text, not {}", value.kind()),
+                "`pattern: '^[A-Z]+$'`",
+            );
             return None;
         };
         if !self.is_text(bound, "pattern", value) {
@@ -235,7 +241,11 @@ impl Reader<'_> {
             }
             _ => {
                 let known = ["email", "uuid", "uri", "hostname", "ipv4", "ipv6", "date", "date-time", "time"];
-                self.mistakes.at(value.place, format!("{} is not a format of strings", shown(text)), suggest(text, known));
+                self.mistakes.at(
+                    value.place,
+                    format!("{} is not a format of strings", shown(text)),
+                    suggest(text, known),
+                );
                 return;
             }
         };
@@ -256,7 +266,11 @@ impl Reader<'_> {
             "i64" | "i128" => return,
             _ => {
                 let known = ["i8", "i16", "i32", "i64", "i128", "u8", "u16", "u32", "u64", "u128"];
-                self.mistakes.at(value.place, format!("{} is not a format of integers", shown(text)), suggest(text, known));
+                self.mistakes.at(
+                    value.place,
+                    format!("{} is not a format of integers", shown(text)),
+                    suggest(text, known),
+                );
                 return;
             }
         };
@@ -349,8 +363,17 @@ impl Reader<'_> {
             unit: None,
             description: None,
         };
-        let note = format!("`unique` of `{}` is measured, not enforced", bound.path);
+        let note = format!("`unique` of `{}` is {}", bound.path, fate(Some(&bound.path)));
         self.objective(objective, bound.property.place_of("unique"), note);
+    }
+}
+
+/// What becomes of a threshold that one record cannot decide: statistics are kept of what lies in records only.
+pub(super) fn fate(path: Option<&Path>) -> &'static str {
+    let inside = |path: &Path| path.0.iter().any(|segment| !matches!(segment, Segment::Field(_)));
+    match path.is_some_and(inside) {
+        true => "shown, neither measured nor enforced inside of arrays and maps",
+        false => "measured, not enforced",
     }
 }
 

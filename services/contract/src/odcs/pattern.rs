@@ -14,7 +14,10 @@ pub(super) type Refused = (String, String);
 /// Translates and tries a pattern.
 pub(super) fn translate(ecma: &str) -> Result<String, Refused> {
     if ecma.len() > MAX_PATTERN {
-        return Err((format!("a pattern may have {MAX_PATTERN} bytes, this has {}", ecma.len()), "a shorter one".into()));
+        return Err((
+            format!("a pattern may have {MAX_PATTERN} bytes, this has {}", ecma.len()),
+            "a shorter one".into(),
+        ));
     }
     let text = Translation { rest: ecma, out: String::with_capacity(ecma.len() + 16), class: false }.run()?;
     match regex::RegexBuilder::new(&text).size_limit(MAX_COMPILED).build() {
@@ -76,8 +79,11 @@ impl Translation<'_> {
     }
 
     fn group(&mut self) -> Result<(), Refused> {
-        let refused = |what: &str| Err((format!("the pattern uses {what}, which Weir does not support"), UNSUPPORTED.into()));
-        for (start, name) in [("(?=", "look-ahead"), ("(?!", "look-ahead"), ("(?<=", "look-behind"), ("(?<!", "look-behind")] {
+        let refused =
+            |what: &str| Err((format!("the pattern uses {what}, which Weir does not support"), UNSUPPORTED.into()));
+        for (start, name) in
+            [("(?=", "look-ahead"), ("(?!", "look-ahead"), ("(?<=", "look-behind"), ("(?<!", "look-behind")]
+        {
             if self.rest.starts_with(start) {
                 return refused(&format!("{name} `{start}…)`"));
             }
@@ -100,16 +106,27 @@ impl Translation<'_> {
             ('W', _) => self.put(2, "[^A-Za-z0-9_]"),
             ('b', false) => self.put(2, r"(?-u:\b)"),
             ('b', true) => self.put(2, r"\x08"),
-            ('B', false) => return Err(("the pattern uses `\\B`, which Weir does not support".into(), UNSUPPORTED.into())),
+            ('B', false) => {
+                return Err(("the pattern uses `\\B`, which Weir does not support".into(), UNSUPPORTED.into()));
+            }
             ('0', _) => self.put(2, r"\x00"),
             ('1'..='9', _) => {
-                return Err((format!("the pattern uses the back-reference `\\{next}`, which Weir does not support"), UNSUPPORTED.into()));
+                return Err((
+                    format!("the pattern uses the back-reference `\\{next}`, which Weir does not support"),
+                    UNSUPPORTED.into(),
+                ));
             }
             ('k', _) => {
-                return Err(("the pattern uses a named back-reference, which Weir does not support".into(), UNSUPPORTED.into()));
+                return Err((
+                    "the pattern uses a named back-reference, which Weir does not support".into(),
+                    UNSUPPORTED.into(),
+                ));
             }
             ('c', _) => {
-                return Err(("the pattern uses a control escape `\\c`, which Weir does not support".into(), "`\\xHH`".into()));
+                return Err((
+                    "the pattern uses a control escape `\\c`, which Weir does not support".into(),
+                    "`\\xHH`".into(),
+                ));
             }
             _ => {
                 let taken = 1 + next.len_utf8();
@@ -149,7 +166,9 @@ mod tests {
 
     #[test]
     fn what_needs_backtracking_is_refused_by_name() {
-        for (pattern, name) in [(r"(a)\1", "back-reference"), ("(?=a)", "look-ahead"), ("(?<!a)b", "look-behind"), ("(", "cannot be read")] {
+        for (pattern, name) in
+            [(r"(a)\1", "back-reference"), ("(?=a)", "look-ahead"), ("(?<!a)b", "look-behind"), ("(", "cannot be read")]
+        {
             let (what, _) = translate(pattern).unwrap_err();
             assert!(what.contains(name), "{what}");
         }

@@ -75,7 +75,11 @@ impl Reader<'_> {
             Some(source) if source.text().is_some() => self.condition(source, tag),
             _ => {
                 let place = value_place(entry, "implementation");
-                self.mistakes.at(place, "the implementation of a CEL condition must be text", "`implementation: \"total >= 0\"`");
+                self.mistakes.at(
+                    place,
+                    "the implementation of a CEL condition must be text",
+                    "`implementation: \"total >= 0\"`",
+                );
             }
         }
     }
@@ -132,7 +136,11 @@ impl Reader<'_> {
         let pattern = arguments.and_then(|arguments| arguments.get("pattern"));
         if values.is_empty() && pattern.is_none() {
             let what = "`invalidValues` does not say which values are valid";
-            self.mistakes.at(entry.place, what, "`arguments: { validValues: [a, b] }` or `arguments: { pattern: '^[ab]$' }`");
+            self.mistakes.at(
+                entry.place,
+                what,
+                "`arguments: { validValues: [a, b] }` or `arguments: { pattern: '^[ab]$' }`",
+            );
         }
         if !values.is_empty() {
             let natives = self.natives(values, "validValues", bound);
@@ -179,7 +187,11 @@ impl Reader<'_> {
         objective.threshold = threshold;
         objective.unit = entry.text_at("unit").map(str::to_owned);
         let of = path.map(|path| format!(" of `{path}`")).unwrap_or_default();
-        self.objective(objective, entry.place, format!("`{metric}`{of} with this threshold is measured, not enforced"));
+        self.objective(
+            objective,
+            entry.place,
+            format!("`{metric}`{of} with this threshold is {}", super::options::fate(path)),
+        );
     }
 
     /// Operator and numbers. `None` where they are wrong, which has then been said.
@@ -198,13 +210,21 @@ impl Reader<'_> {
                 [low, high] => {
                     let (low, high) = number(low).zip(number(high))?;
                     if low > high {
-                        self.mistakes.at(value.place, format!("`{}` begins above its end", key.text), "the smaller number first");
+                        self.mistakes.at(
+                            value.place,
+                            format!("`{}` begins above its end", key.text),
+                            "the smaller number first",
+                        );
                     }
                     threshold.insert(format!("{}.min", key.text), low);
                     threshold.insert(format!("{}.max", key.text), high);
                 }
                 _ => {
-                    self.mistakes.at(value.place, format!("`{}` needs two numbers", key.text), format!("`{}: [0, 10]`", key.text));
+                    self.mistakes.at(
+                        value.place,
+                        format!("`{}` needs two numbers", key.text),
+                        format!("`{}: [0, 10]`", key.text),
+                    );
                     return None;
                 }
             }
@@ -212,7 +232,11 @@ impl Reader<'_> {
             threshold.insert(key.text.clone(), number);
         } else {
             let text = shown(value.raw().unwrap_or(value.kind()));
-            self.mistakes.at(value.place, format!("`{}` must be a number, not {text}", key.text), format!("`{}: 0`", key.text));
+            self.mistakes.at(
+                value.place,
+                format!("`{}` must be a number, not {text}", key.text),
+                format!("`{}: 0`", key.text),
+            );
             return None;
         }
         Some(threshold)

@@ -147,9 +147,9 @@ fn bounded(id: &str) -> String {
     if id.len() <= MAX_ID {
         return id.to_owned();
     }
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let kept: String = id.chars().take(MAX_ID - 17).collect();
     format!("{kept}-{hash:016x}")
 }

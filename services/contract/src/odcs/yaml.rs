@@ -244,8 +244,13 @@ type Stop = (Place, String, String);
 /// Reads one document. Says what is wrong with it as YAML and returns nothing then.
 pub(crate) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Node> {
     let start = Place { line: 1, column: 1 };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.len() > MAX_BYTES {
-        mistakes.at(start, format!("the document has {} bytes, more than {MAX_BYTES}", text.len()), "a smaller contract");
+        mistakes.at(
+            start,
+            format!("the document has {} bytes, more than {MAX_BYTES}", text.len()),
+            "a smaller contract",
+        );
         return None;
     }
     let mut builder = Builder { open: Vec::new(), anchors: HashMap::new(), cost: 0, root: None };
