@@ -91,6 +91,18 @@ impl Inlet {
         );
         taken
     }
+
+    /// Where the client's own position of a partition is, if anywhere: after the last message that was taken,
+    /// transaction markers included. An event taken from the queue moves it one too far (librdkafka 2.12).
+    pub(crate) fn client_position(&self, topic: &str, partition: i32) -> Option<i64> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let client = self.consumer.as_ref()?.client().native_ptr();
+        // SAFETY: client and list are live for the call.
+        let err = unsafe { native::rd_kafka_position(client, list.ptr()) };
+        let entry = listed(&list).pop()?;
+        (error_code(err).is_none() && entry.error.is_none() && entry.offset >= 0).then_some(entry.offset)
+    }
 }
 
 impl Drop for Inlet {
@@ -182,6 +194,11 @@ impl Message {
     pub(crate) fn value(&self) -> Option<&[u8]> {
         // SAFETY: as for the key.
         unsafe { bytes(self.raw().payload, self.raw().len) }
+    }
+
+    /// Bytes of key and value.
+    pub(crate) fn size(&self) -> usize {
+        self.key().map_or(0, <[u8]>::len) + self.value().map_or(0, <[u8]>::len)
     }
 
     /// Milliseconds and whether the broker set them.

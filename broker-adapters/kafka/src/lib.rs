@@ -8,10 +8,12 @@ mod admin;
 mod asking;
 #[expect(unsafe_code, reason = "librdkafka's batch and transaction calls have no safe form in rdkafka")]
 mod ffi;
+mod lane;
 mod offsets;
 mod options;
 mod reader;
 mod registry;
+mod slots;
 mod telemetry;
 mod transactor;
 mod writer;
@@ -83,10 +85,10 @@ impl Broker for Kafka {
     }
 
     fn join_slots(&self, options: &SlotOptions) -> Result<Box<dyn SlotMember>, Weather> {
-        Err(Weather::new(format!("join {}", options.group), "this adapter cannot yet"))
+        Ok(Box::new(slots::Membership::join(&self.options, options)?))
     }
 
     fn lane(&self, slot: Slot, options: &LaneOptions) -> Result<Box<dyn Lane>, Weather> {
-        Err(Weather::new(format!("take the lane of slot {slot} as {}", options.transactional_id), "this adapter cannot yet"))
+        Ok(Box::new(lane::KafkaLane::take(&self.options, Arc::clone(&self.uncommitted), slot, options)?))
     }
 }

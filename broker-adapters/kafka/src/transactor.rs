@@ -23,6 +23,9 @@ const TAINT_AFTER: Duration = Duration::from_millis(300);
 /// How long a full queue is waited for.
 const QUEUE_WAIT: Duration = Duration::from_millis(20);
 
+/// How often a flush looks whether a record has failed already.
+const FLUSH_STEP: Duration = Duration::from_millis(100);
+
 /// Why a transaction did not commit, or may not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -60,6 +63,8 @@ pub(crate) struct Transactor {
     outlet: Outlet,
     id: TransactionalId,
     options: TransactorOptions,
+    /// Its fate, or that of its last request, is not certain: it writes nothing any more.
+    spent: bool,
 }
 
 fn open(config: &ClientConfig, id: &TransactionalId) -> Result<Outlet, Weather> {
@@ -95,7 +100,7 @@ impl Transactor {
             .set("transaction.timeout.ms", options.transaction_timeout.as_millis().to_string())
             .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string());
         let outlet = open(&config, id)?;
-        Ok(Self { config, outlet, id: id.clone(), options })
+        Ok(Self { config, outlet, id: id.clone(), options, spent: false })
     }
 
     /// Begins.
@@ -126,15 +131,24 @@ impl Transactor {
         }
     }
 
-    /// Waits until every record is reported, and gives the reports.
+    /// Waits until every record is reported, or one of them as failed, and gives the reports.
     pub(crate) fn settle(&mut self) -> Result<(Vec<Delivery>, Duration), Broken> {
         let started = Instant::now();
         // A record is given up by the client itself after the delivery timeout; this is for a client that hangs.
-        let flushed = self.outlet.flush(self.options.delivery_timeout + Duration::from_secs(5));
-        let reports = self.outlet.deliveries();
-        match flushed {
-            Ok(()) => Ok((reports, started.elapsed())),
-            Err(failure) => Err(self.broken(failure, false)),
+        let deadline = started + self.options.delivery_timeout + Duration::from_secs(5);
+        let mut reports = Vec::new();
+        loop {
+            let flushed = self.outlet.flush(FLUSH_STEP);
+            reports.append(&mut self.outlet.deliveries());
+            match flushed {
+                Ok(()) => return Ok((reports, started.elapsed())),
+                // One failure fails them all: the rest would only be waited for until their timeout.
+                Err(_) if reports.iter().any(|report| report.error.is_some()) => return Ok((reports, started.elapsed())),
+                Err(failure) if failure.code != RDKafkaErrorCode::OperationTimedOut || Instant::now() >= deadline => {
+                    return Err(self.broken(failure, false));
+                }
+                Err(_) => {}
+            }
         }
     }
 
@@ -190,13 +204,18 @@ impl Transactor {
             return Broken::Fenced;
         }
         let why = format!("{} ({})", failure.text, failure.code);
-        if !failure.fatal
-            && let Err(abort) = self.outlet.abort(CALL_DEADLINE)
-        {
-            if is_fenced(&abort) {
-                return Broken::Fenced;
+        self.spent = failure.fatal || ambiguous;
+        if !failure.fatal {
+            let started = Instant::now();
+            if let Err(abort) = self.outlet.abort(CALL_DEADLINE) {
+                if is_fenced(&abort) {
+                    return Broken::Fenced;
+                }
+                tracing::warn!(id = %self.id, "the abort failed too, the next producer will end the transaction: {}", abort.text);
+                self.spent = true;
             }
-            tracing::warn!(id = %self.id, "the abort failed too, the next producer will end the transaction: {}", abort.text);
+            // A late copy of this abort would end the next transaction.
+            self.spent |= started.elapsed() >= TAINT_AFTER;
         }
         self.outlet.deliveries();
         if ambiguous { Broken::Unknown(why) } else { Broken::Aborted(why) }
@@ -207,6 +226,7 @@ impl Transactor {
     pub(crate) fn renew(&mut self) -> Result<(), Weather> {
         let fresh = open(&self.config, &self.id)?;
         let spent = std::mem::replace(&mut self.outlet, fresh);
+        self.spent = false;
         // Closing it may take as long as its requests in flight; nobody waits for that.
         let closing = std::thread::Builder::new().name("kafka-close".into()).spawn(move || drop(spent));
         if let Err(error) = closing {
@@ -215,12 +235,18 @@ impl Transactor {
         Ok(())
     }
 
+    /// Renews where the last transaction did not end cleanly.
+    pub(crate) fn renew_if_spent(&mut self) -> Result<(), Weather> {
+        if self.spent { self.renew() } else { Ok(()) }
+    }
+
     /// Renews where the last commit was tainted.
     pub(crate) fn renew_if(&mut self, tainted: bool) -> Result<(), Weather> {
         if !tainted {
             return Ok(());
         }
         telemetry::tainted(self.options.role);
+        self.spent = true;
         self.renew()
     }
 }
