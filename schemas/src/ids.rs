@@ -100,6 +100,7 @@ number! {
 }
 number! {
     /// A position in a partition. As a committed position it is the offset of the *next* record to read.
+    #[derive(Default)]
     Offset(i64)
 }
 number! {
@@ -123,6 +124,20 @@ impl Offset {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+impl Slot {
+    /// The slot of an inbox partition where there are `slots` of them (at least 1): FNV-1a over the topic's
+    /// name and the partition's number. Never changes, because processes of two releases share the slots.
+    pub fn of(inbox: &TopicPartition, slots: u16) -> Self {
+        let number = inbox.partition.0.to_be_bytes();
+        let hash = inbox.topic.as_str().bytes().chain(number).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        // The low bits of FNV-1a are its weakest; fold the high ones in.
+        let mixed = hash ^ (hash >> 32);
+        Self(u16::try_from(mixed % u64::from(slots.max(1))).unwrap_or(0))
     }
 }
 
@@ -159,6 +174,17 @@ impl fmt::Display for TopicPartition {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partitions_spread_over_the_slots_and_stay_there() {
+        let inbox = |partition| TopicPartition::new(Topic::existing("inbox.orders.orders.v1"), Partition(partition));
+        let mut counts = [0; 4];
+        for partition in 0..1000 {
+            counts[usize::from(Slot::of(&inbox(partition), 4).0)] += 1;
+        }
+        assert!(counts.iter().all(|count| (150..350).contains(count)), "{counts:?}");
+        assert_eq!((0..4).map(|p| Slot::of(&inbox(p), 4).0).collect::<Vec<_>>(), [1, 2, 3, 0]);
+    }
 
     #[test]
     fn the_position_after_a_record_never_wraps() {
