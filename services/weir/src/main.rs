@@ -1,11 +1,13 @@
 //! The weir binary: reads what was typed and configured, hands it to a command, and ends with its exit
 //! code. It knows nothing of what the commands do.
 
+mod bootstrap;
 mod cli;
 mod commands;
 mod config;
 mod connect;
 mod output;
+mod roles;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +17,7 @@ use runtime::config::{Mistakes, Settings};
 use runtime::logs;
 use schemas::{Names, Prefix};
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{Cli, Command, ConfigCommand, Role};
 use crate::output::Out;
 
 /// What every command is given.
@@ -118,6 +120,8 @@ fn run(cli: Cli, out: Out) -> Result<Outcome, CliError> {
 fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
     match command {
         Command::Config(ConfigCommand::Show) => commands::config::show(global),
+        Command::Up(_) => roles::serve(global, &Role::ALL.into()),
+        Command::Serve(serve) => roles::serve(global, &serve.roles.into_iter().collect()),
         _ => Err(CliError::Usage("this build does not have the command".to_owned())),
     }
 }
