@@ -36,7 +36,8 @@ fn every_contract_in_the_repository_is_whole() {
                 Ok(whole) => whole,
                 Err(mistakes) => panic!("{file}:\n{mistakes:#?}"),
             };
-            let domain = folder.parent().and_then(Path::file_name).expect("a product lies in a domain").to_string_lossy();
+            let domain =
+                folder.parent().and_then(Path::file_name).expect("a product lies in a domain").to_string_lossy();
             assert_eq!(whole.contract.product.to_string(), format!("{domain}.{name}"), "{file}");
             folders_seen += 1;
         }

@@ -132,9 +132,10 @@ impl Slot {
     /// name and the partition's number. Never changes, because processes of two releases share the slots.
     pub fn of(inbox: &TopicPartition, slots: u16) -> Self {
         let number = inbox.partition.0.to_be_bytes();
-        let hash = inbox.topic.as_str().bytes().chain(number).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash =
+            inbox.topic.as_str().bytes().chain(number).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
         // The low bits of FNV-1a are its weakest; fold the high ones in.
         let mixed = hash ^ (hash >> 32);
         Self(u16::try_from(mixed % u64::from(slots.max(1))).unwrap_or(0))

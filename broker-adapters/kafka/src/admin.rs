@@ -8,7 +8,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use broker::{Admin, AdminError, Cluster, CommittedOffset, ConfigChange, ConfigEntry, Isolation, NewTopic, NodeInfo, TopicDescription, TopicSetting, Weather};
+use broker::{
+    Admin, AdminError, Cluster, CommittedOffset, ConfigChange, ConfigEntry, Isolation, NewTopic, NodeInfo,
+    TopicDescription, TopicSetting, Weather,
+};
 use rdkafka::admin::{self as native, AdminOptions, ConfigSource, NewPartitions, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
@@ -26,18 +29,32 @@ pub(crate) fn is_weather(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
-        Code::OperationTimedOut | Code::RequestTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown
-            | Code::Resolve | Code::NotController | Code::LeaderNotAvailable | Code::NotLeaderForPartition
-            | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress | Code::NotCoordinator
-            | Code::BrokerNotAvailable | Code::NetworkException | Code::MessageTimedOut | Code::Fail
-            | Code::UnknownBroker | Code::TimedOutQueue
+        Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::NotController
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+            | Code::NotCoordinator
+            | Code::BrokerNotAvailable
+            | Code::NetworkException
+            | Code::MessageTimedOut
+            | Code::Fail
+            | Code::UnknownBroker
+            | Code::TimedOutQueue
     )
 }
 
 fn admin_error(what: String, topic: &Topic, code: RDKafkaErrorCode, words: String) -> AdminError {
     match code {
         RDKafkaErrorCode::TopicAlreadyExists => AdminError::Exists(topic.clone()),
-        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => AdminError::Missing(topic.clone()),
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+            AdminError::Missing(topic.clone())
+        }
         code if is_weather(code) => Weather::new(what, words).into(),
         _ => AdminError::Refused { what, why: words },
     }
@@ -78,15 +95,25 @@ fn admin_options() -> AdminOptions {
 fn description(topic: &MetadataTopic) -> TopicDescription {
     TopicDescription {
         topic: Topic::existing(topic.name()),
-        partitions: topic.partitions().iter().map(|partition| (Partition(partition.id()), partition.leader() < 0)).collect(),
-        replication: topic.partitions().first().and_then(|first| u16::try_from(first.replicas().len()).ok()).unwrap_or(0),
+        partitions: topic
+            .partitions()
+            .iter()
+            .map(|partition| (Partition(partition.id()), partition.leader() < 0))
+            .collect(),
+        replication: topic
+            .partitions()
+            .first()
+            .and_then(|first| u16::try_from(first.replicas().len()).ok())
+            .unwrap_or(0),
     }
 }
 
 fn is_absent(topic: &MetadataTopic) -> bool {
     matches!(
         topic.error(),
-        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        Some(
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+        )
     )
 }
 
@@ -135,13 +162,17 @@ impl Admin for Kafka {
         let metadata = self.uncommitted.metadata(Some(topic.as_str()), CALL_DEADLINE);
         let metadata = match metadata {
             Ok(metadata) => metadata,
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => return Ok(None),
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                return Ok(None);
+            }
             Err(error) => return Err(Weather::new(what(), error)),
         };
         match metadata.topics().first() {
             Some(found) if is_absent(found) => Ok(None),
             Some(found) => match found.error() {
-                Some(error) if found.partitions().is_empty() => Err(Weather::new(what(), RDKafkaErrorCode::from(error))),
+                Some(error) if found.partitions().is_empty() => {
+                    Err(Weather::new(what(), RDKafkaErrorCode::from(error)))
+                }
                 _ => Ok(Some(description(found))),
             },
             None => Ok(None),
@@ -177,7 +208,8 @@ impl Admin for Kafka {
             .map(|new| {
                 let partitions = i32::try_from(new.partitions).unwrap_or(i32::MAX);
                 let replication = new.replication.map_or(-1, i32::from);
-                let native = native::NewTopic::new(new.topic.as_str(), partitions, TopicReplication::Fixed(replication));
+                let native =
+                    native::NewTopic::new(new.topic.as_str(), partitions, TopicReplication::Fixed(replication));
                 new.settings.iter().fold(native, |native, (name, value)| native.set(name, value))
             })
             .collect();
@@ -224,8 +256,9 @@ impl Admin for Kafka {
             ConfigChange::Set(value) => (name.as_str(), Some(value.as_str())),
             ConfigChange::Unset => (name.as_str(), None),
         });
-        ffi::alter_topic(self.admin.inner(), topic.as_str(), changes, CALL_DEADLINE)
-            .map_err(|failure| admin_error(format!("change the settings of {topic}"), topic, failure.code, failure.text))
+        ffi::alter_topic(self.admin.inner(), topic.as_str(), changes, CALL_DEADLINE).map_err(|failure| {
+            admin_error(format!("change the settings of {topic}"), topic, failure.code, failure.text)
+        })
     }
 
     fn delete_topic(&self, topic: &Topic) -> Result<(), AdminError> {
@@ -237,21 +270,35 @@ impl Admin for Kafka {
         Ok(())
     }
 
-    fn ends(&self, partitions: &[TopicPartition], committed: bool) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather> {
+    fn ends(
+        &self,
+        partitions: &[TopicPartition],
+        committed: bool,
+    ) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather> {
         let isolation = if committed { Isolation::Committed } else { Isolation::Uncommitted };
         self.asker(isolation).ends(partitions)
     }
 
-    fn group_offsets(&self, group: &GroupId, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, CommittedOffset>, Weather> {
+    fn group_offsets(
+        &self,
+        group: &GroupId,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, Weather> {
         let what = || format!("read the offsets of group {group}");
         let mut config = self.options.consumer(group.as_str());
         config.set("isolation.level", asking::isolation_name(Isolation::Committed));
         let consumer: BaseConsumer = config.create().map_err(|error| Weather::new(what(), error))?;
-        let found = asking::committed_by_group(&consumer, partitions).map_err(|weather| Weather::new(what(), weather.why));
+        let found =
+            asking::committed_by_group(&consumer, partitions).map_err(|weather| Weather::new(what(), weather.why));
         ffi::drop_apart(consumer);
         let found = found?.into_iter();
         Ok(found
-            .map(|entry| (offsets::partition_of(&entry), CommittedOffset { offset: Offset(entry.offset), metadata: entry.metadata }))
+            .map(|entry| {
+                (
+                    offsets::partition_of(&entry),
+                    CommittedOffset { offset: Offset(entry.offset), metadata: entry.metadata },
+                )
+            })
             .collect())
     }
 }

@@ -58,13 +58,19 @@ impl Asker {
     }
 
     /// The first offset and the end of each partition, as this isolation level sees it.
-    pub(crate) fn ends(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather> {
+    pub(crate) fn ends(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, (Offset, Offset)>, Weather> {
         let first = self.offsets_at(partitions.iter().map(|partition| (partition, RawOffset::Beginning)))?;
         let end = self.offsets_at(partitions.iter().map(|partition| (partition, RawOffset::End)))?;
-        Ok(first.into_iter().filter_map(|(partition, first)| {
-            let end = *end.get(&partition)?;
-            Some((partition, (first, end)))
-        }).collect())
+        Ok(first
+            .into_iter()
+            .filter_map(|(partition, first)| {
+                let end = *end.get(&partition)?;
+                Some((partition, (first, end)))
+            })
+            .collect())
     }
 
     /// The first offset at or after a timestamp, or the first or last one where that is asked instead.
@@ -122,15 +128,17 @@ fn leader_moves(code: RDKafkaErrorCode) -> bool {
 
 /// What a group has committed, asked through any consumer whose `group.id` it is. Partitions without a
 /// committed offset are left out.
-pub(crate) fn committed_by_group(consumer: &BaseConsumer, partitions: &[TopicPartition]) -> Result<Vec<ListedOffset>, Weather> {
+pub(crate) fn committed_by_group(
+    consumer: &BaseConsumer,
+    partitions: &[TopicPartition],
+) -> Result<Vec<ListedOffset>, Weather> {
     let what = "read the committed offsets";
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
     let list = crate::offsets::unpositioned(partitions.iter());
-    let list = consumer
-        .committed_offsets(list, CALL_DEADLINE)
-        .map_err(|error: KafkaError| Weather::new(what, error))?;
+    let list =
+        consumer.committed_offsets(list, CALL_DEADLINE).map_err(|error: KafkaError| Weather::new(what, error))?;
     let entries = ffi::listed(&list);
     if let Some((entry, code)) = entries.iter().find_map(|entry| entry.error.map(|code| (entry, code))) {
         return Err(Weather::new(format!("{what} of {}", crate::offsets::partition_of(entry)), code));

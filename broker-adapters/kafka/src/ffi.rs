@@ -33,9 +33,15 @@ fn millis(duration: Duration) -> c_int {
 }
 
 /// Sends librdkafka's log lines to `tracing` instead of to stderr.
-unsafe extern "C" fn log_line(_: *const native::rd_kafka_t, level: c_int, facility: *const c_char, line: *const c_char) {
+unsafe extern "C" fn log_line(
+    _: *const native::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
     // SAFETY: librdkafka passes two strings that end in NUL and live for the call.
-    let (facility, line) = unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(line).to_string_lossy()) };
+    let (facility, line) =
+        unsafe { (CStr::from_ptr(facility).to_string_lossy(), CStr::from_ptr(line).to_string_lossy()) };
     if level <= 4 {
         tracing::warn!(target: "librdkafka", %facility, "{line}");
     } else {
@@ -315,7 +321,11 @@ struct Deliveries(Mutex<Vec<Delivery>>);
 impl ClientContext for Deliveries {}
 
 /// Runs within flush, commit, abort and poll, on the thread that calls them.
-unsafe extern "C" fn delivered(_: *mut native::rd_kafka_t, message: *const native::rd_kafka_message_t, opaque: *mut c_void) {
+unsafe extern "C" fn delivered(
+    _: *mut native::rd_kafka_t,
+    message: *const native::rd_kafka_message_t,
+    opaque: *mut c_void,
+) {
     // SAFETY: rdkafka sets the context's address as the client's opaque and keeps its Arc while the client
     // lives; the message is valid for the call.
     let (context, message) = unsafe { (&*opaque.cast::<Deliveries>(), &*message) };
@@ -450,8 +460,14 @@ impl Outlet {
     }
 
     /// Adds offsets of a group that nobody joined.
-    pub(crate) fn send_offsets(&self, offsets: &TopicPartitionList, group: &str, wait: Duration) -> Result<(), Failure> {
-        let group = CString::new(group).map_err(|_| Failure::local(RDKafkaErrorCode::InvalidGroupId, "the group's name holds a zero byte"))?;
+    pub(crate) fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &str,
+        wait: Duration,
+    ) -> Result<(), Failure> {
+        let group = CString::new(group)
+            .map_err(|_| Failure::local(RDKafkaErrorCode::InvalidGroupId, "the group's name holds a zero byte"))?;
         // SAFETY: all pointers are live for the call; the metadata is destroyed once, after it.
         unsafe {
             let metadata = native::rd_kafka_consumer_group_metadata_new(group.as_ptr());
@@ -585,14 +601,18 @@ pub(crate) fn alter_topic<'a, C: ClientContext>(
     let zero_byte = |_| Failure::local(RDKafkaErrorCode::InvalidArgument, "a name or a value holds a zero byte");
     let topic = CString::new(topic).map_err(zero_byte)?;
     let changes = changes
-        .map(|(name, value)| Ok((CString::new(name).map_err(zero_byte)?, value.map(CString::new).transpose().map_err(zero_byte)?)))
+        .map(|(name, value)| {
+            Ok((CString::new(name).map_err(zero_byte)?, value.map(CString::new).transpose().map_err(zero_byte)?))
+        })
         .collect::<Result<Vec<_>, Failure>>()?;
     use native::rd_kafka_AlterConfigOpType_t as Op;
     // SAFETY: every object is created here, handed on while it lives, and destroyed once; the result belongs to
     // the event and is read before that is destroyed.
     unsafe {
-        let mut resource =
-            native::rd_kafka_ConfigResource_new(native::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, topic.as_ptr());
+        let mut resource = native::rd_kafka_ConfigResource_new(
+            native::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+            topic.as_ptr(),
+        );
         let mut outcome = Ok(());
         for (name, value) in &changes {
             let (op, value) = match value {

@@ -21,9 +21,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{
-    Broker, Isolation, Lane, LaneOptions, Position, Reader, SlotMember, SlotOptions, Weather, Writer,
-};
+use broker::{Broker, Isolation, Lane, LaneOptions, Position, Reader, SlotMember, SlotOptions, Weather, Writer};
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;

@@ -50,8 +50,14 @@ impl KafkaOptions {
 }
 
 /// Java's names that mean nothing to librdkafka and may be dropped: serialisers and tuning of the Java client.
-const IGNORED: [&str; 6] =
-    ["key.serializer", "value.serializer", "key.deserializer", "value.deserializer", "ssl.truststore.type", "ssl.keystore.type"];
+const IGNORED: [&str; 6] = [
+    "key.serializer",
+    "value.serializer",
+    "key.deserializer",
+    "value.deserializer",
+    "ssl.truststore.type",
+    "ssl.keystore.type",
+];
 
 /// Reads Kafka's `client.properties` (the format of `--command-config`) into librdkafka's names.
 ///
@@ -98,7 +104,12 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 
 type JavaProperties = BTreeMap<String, (usize, String)>;
 
-fn take_over(name: &str, value: &str, java: &JavaProperties, native: &mut BTreeMap<String, String>) -> Result<(), String> {
+fn take_over(
+    name: &str,
+    value: &str,
+    java: &JavaProperties,
+    native: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
     let mut set = |name: &str, value: &str| {
         native.insert(name.to_owned(), value.to_owned());
     };
@@ -129,7 +140,9 @@ fn take_over(name: &str, value: &str, java: &JavaProperties, native: &mut BTreeM
         "ssl.endpoint.identification.algorithm" => {
             set("ssl.endpoint.identification.algorithm", if value.is_empty() { "none" } else { value });
         }
-        "sasl.login.callback.handler.class" | "sasl.client.callback.handler.class" | "ssl.engine.factory.class"
+        "sasl.login.callback.handler.class"
+        | "sasl.client.callback.handler.class"
+        | "ssl.engine.factory.class"
         | "ssl.provider" => return Err(format!("{name} names a Java class, which cannot run here; remove it")),
         name if IGNORED.contains(&name) => {}
         name => set(name, value),
@@ -142,7 +155,8 @@ fn pem(store: &str, java: &JavaProperties) -> Result<(), String> {
     let location = java.get(&format!("{store}.location")).map_or("", |(_, value)| value.as_str());
     let kind = java.get(&format!("{store}.type")).map_or("", |(_, value)| value.as_str());
     let ending = location.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    if kind.eq_ignore_ascii_case("PEM") || (kind.is_empty() && matches!(ending.as_str(), "pem" | "crt" | "cer" | "key")) {
+    if kind.eq_ignore_ascii_case("PEM") || (kind.is_empty() && matches!(ending.as_str(), "pem" | "crt" | "cer" | "key"))
+    {
         return Ok(());
     }
     Err(format!(

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{Chunk, Isolation, OwnedRecord, Position, Reader, TimestampType, Weather};
+use rdkafka::Offset as RawOffset;
 use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::Offset as RawOffset;
 use schemas::{Offset, Partition, Timestamp, Topic, TopicPartition};
 
 use crate::asking::{Asker, isolation_name};
@@ -131,7 +131,8 @@ impl KafkaReader {
                 self.go_on_after_loss(TopicPartition::new(topic, Partition(message.partition())), position)
             }
             (code, found) => {
-                let what = found.map_or_else(|| "read".to_owned(), |(topic, _)| format!("read {topic}/{}", message.partition()));
+                let what = found
+                    .map_or_else(|| "read".to_owned(), |(topic, _)| format!("read {topic}/{}", message.partition()));
                 Err(Weather::new(what, format!("{} ({code})", message.error_text())))
             }
         }
@@ -158,7 +159,9 @@ impl KafkaReader {
                 .map_err(|error| Weather::new(what(), error))?;
         }
         self.seek(std::iter::once((&partition, start)))?;
-        if let Some(cursor) = self.cursors.get_mut(&partition.topic).and_then(|cursors| cursors.get_mut(&partition.partition.0)) {
+        if let Some(cursor) =
+            self.cursors.get_mut(&partition.topic).and_then(|cursors| cursors.get_mut(&partition.partition.0))
+        {
             cursor.position = start;
         }
         Ok(())
@@ -217,9 +220,14 @@ impl Reader for KafkaReader {
     }
 
     fn positions(&self) -> Vec<(TopicPartition, Offset)> {
-        let cursors = self.cursors.iter().flat_map(|(topic, cursors)| cursors.iter().map(move |(partition, cursor)| (topic, partition, cursor)));
+        let cursors = self
+            .cursors
+            .iter()
+            .flat_map(|(topic, cursors)| cursors.iter().map(move |(partition, cursor)| (topic, partition, cursor)));
         cursors
-            .map(|(topic, partition, cursor)| (TopicPartition::new(topic.clone(), Partition(*partition)), cursor.position))
+            .map(|(topic, partition, cursor)| {
+                (TopicPartition::new(topic.clone(), Partition(*partition)), cursor.position)
+            })
             .collect()
     }
 }

@@ -155,9 +155,14 @@ impl HttpRegistry {
         };
         let mut answer = answer.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
-        let text = answer.body_mut().with_config().limit(ANSWER_BYTES).read_to_string().map_err(|error| error.to_string())?;
-        let body = serde_json::from_str(&text)
-            .map_err(|_| format!("the answer with status {status} is not a registry's: {}", text.chars().take(200).collect::<String>()))?;
+        let text =
+            answer.body_mut().with_config().limit(ANSWER_BYTES).read_to_string().map_err(|error| error.to_string())?;
+        let body = serde_json::from_str(&text).map_err(|_| {
+            format!(
+                "the answer with status {status} is not a registry's: {}",
+                text.chars().take(200).collect::<String>()
+            )
+        })?;
         Ok(Answer { status, body })
     }
 }
@@ -222,7 +227,8 @@ impl Registry for HttpRegistry {
         match answer.body.get("is_compatible").and_then(Value::as_bool).filter(|_| answer.is_ok()) {
             Some(true) => Ok(None),
             Some(false) => {
-                let reasons = answer.body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+                let reasons =
+                    answer.body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
                 let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
                 Ok(Some(if reasons.is_empty() { "it is incompatible".into() } else { reasons.join("; ") }))
             }

@@ -111,7 +111,9 @@ impl Membership {
     }
 
     fn consumer(&self) -> Result<&BaseConsumer<Changes>, Weather> {
-        self.consumer.as_ref().ok_or_else(|| Weather::new(format!("keep the membership in {}", self.group), "it has ended"))
+        self.consumer
+            .as_ref()
+            .ok_or_else(|| Weather::new(format!("keep the membership in {}", self.group), "it has ended"))
     }
 
     fn list(&self, partitions: &[i32]) -> TopicPartitionList {
@@ -169,7 +171,9 @@ impl Membership {
     /// Looks into the client's queue once.
     fn step(&self, wait: Duration) -> Result<(), Weather> {
         match self.consumer()?.poll(wait) {
-            Some(Err(error)) if is_serious(&error) => Err(Weather::new(format!("keep the membership in {}", self.group), error)),
+            Some(Err(error)) if is_serious(&error) => {
+                Err(Weather::new(format!("keep the membership in {}", self.group), error))
+            }
             Some(Ok(message)) => {
                 tracing::debug!("{} holds a record at {}, where none belongs", self.topic, message.offset());
                 Ok(())

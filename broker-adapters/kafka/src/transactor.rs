@@ -82,7 +82,11 @@ fn is_fenced(failure: &Failure) -> bool {
 
 impl Transactor {
     /// Takes the id over from whoever had it; their open transaction has ended when this returns.
-    pub(crate) fn open(kafka: &KafkaOptions, id: &TransactionalId, options: TransactorOptions) -> Result<Self, Weather> {
+    pub(crate) fn open(
+        kafka: &KafkaOptions,
+        id: &TransactionalId,
+        options: TransactorOptions,
+    ) -> Result<Self, Weather> {
         let mut config = kafka.config();
         config
             .set("transactional.id", id.as_str())
@@ -143,7 +147,9 @@ impl Transactor {
             match flushed {
                 Ok(()) => return Ok((reports, started.elapsed())),
                 // One failure fails them all: the rest would only be waited for until their timeout.
-                Err(_) if reports.iter().any(|report| report.error.is_some()) => return Ok((reports, started.elapsed())),
+                Err(_) if reports.iter().any(|report| report.error.is_some()) => {
+                    return Ok((reports, started.elapsed()));
+                }
                 Err(failure) if failure.code != RDKafkaErrorCode::OperationTimedOut || Instant::now() >= deadline => {
                     return Err(self.broken(failure, false));
                 }
@@ -153,7 +159,11 @@ impl Transactor {
     }
 
     /// Adds the offsets and commits.
-    pub(crate) fn commit(&mut self, offsets: Option<(&TopicPartitionList, &str)>, flush: Duration) -> Result<Done, Broken> {
+    pub(crate) fn commit(
+        &mut self,
+        offsets: Option<(&TopicPartitionList, &str)>,
+        flush: Duration,
+    ) -> Result<Done, Broken> {
         let started = Instant::now();
         let mut tainted = false;
         if let Some((list, group)) = offsets {
@@ -177,13 +187,8 @@ impl Transactor {
 
     /// Ends a transaction that stands but is not wanted any more. Whatever becomes of it, it was not committed.
     pub(crate) fn abandon(&mut self, why: String) -> Broken {
-        let failure = Failure {
-            code: RDKafkaErrorCode::Fail,
-            text: why,
-            fatal: false,
-            retriable: false,
-            requires_abort: true,
-        };
+        let failure =
+            Failure { code: RDKafkaErrorCode::Fail, text: why, fatal: false, retriable: false, requires_abort: true };
         self.broken(failure, false)
     }
 
@@ -254,5 +259,12 @@ impl Transactor {
 /// Whether the broker refuses a record for what it is, so that trying again cannot help.
 pub(crate) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    matches!(code, Code::MessageSizeTooLarge | Code::InvalidTimestamp | Code::InvalidRecord | Code::InvalidMessage | Code::InvalidMessageSize)
+    matches!(
+        code,
+        Code::MessageSizeTooLarge
+            | Code::InvalidTimestamp
+            | Code::InvalidRecord
+            | Code::InvalidMessage
+            | Code::InvalidMessageSize
+    )
 }

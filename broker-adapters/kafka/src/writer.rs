@@ -64,7 +64,9 @@ impl KafkaWriter {
         let (reports, flush) = self.transactor.settle().map_err(|broken| self.broken(broken))?;
         let written = self.places(records, &reports)?;
         let offsets = progress
-            .map(|progress| annotated(std::iter::once((&progress.partition, progress.offset, progress.metadata.as_str()))))
+            .map(|progress| {
+                annotated(std::iter::once((&progress.partition, progress.offset, progress.metadata.as_str())))
+            })
             .transpose()
             .map_err(WriteError::Aborted)?;
         let offsets = offsets.as_ref().zip(progress.map(|progress| progress.group.as_str()));

@@ -51,9 +51,17 @@ impl std::str::FromStr for Which {
     fn from_str(text: &str) -> Result<Self, Refusal> {
         match text {
             "latest" | "-1" => Ok(Self::Latest),
-            _ => text.parse().ok().filter(|number| (1..=i32::MAX as u32).contains(number)).map(Self::Number).ok_or_else(|| {
-                Refusal::new(42202, format!("the version '{text}' is invalid; it is a number from 1 to 2147483647, or 'latest'"))
-            }),
+            _ => text
+                .parse()
+                .ok()
+                .filter(|number| (1..=i32::MAX as u32).contains(number))
+                .map(Self::Number)
+                .ok_or_else(|| {
+                    Refusal::new(
+                        42202,
+                        format!("the version '{text}' is invalid; it is a number from 1 to 2147483647, or 'latest'"),
+                    )
+                }),
         }
     }
 }
@@ -62,7 +70,12 @@ impl std::str::FromStr for Which {
 ///
 /// # Errors
 /// 40401 where the subject has none at all, 40402 where it has not this one.
-pub(crate) fn find<'a>(state: &'a State, subject: &str, which: Which, deleted: bool) -> Result<(u32, &'a Version), Refusal> {
+pub(crate) fn find<'a>(
+    state: &'a State,
+    subject: &str,
+    which: Which,
+    deleted: bool,
+) -> Result<(u32, &'a Version), Refusal> {
     let versions = state.versions(subject, deleted);
     let last = versions.last().copied().ok_or_else(|| Refusal::no_subject(subject))?;
     match which {
@@ -90,11 +103,18 @@ pub(crate) fn look_up(state: &State, subject: &str, asked: &Asked, deleted: bool
 fn writable(state: &State, subject: &str) -> Result<(), Refusal> {
     let mode = state.mode_of(subject);
     if mode != "READWRITE" {
-        return Err(Refusal::new(42205, format!("subject '{subject}' is in mode {mode}; only READWRITE takes changes")));
+        return Err(Refusal::new(
+            42205,
+            format!("subject '{subject}' is in mode {mode}; only READWRITE takes changes"),
+        ));
     }
-    let odd = subject.is_empty() || subject.len() > 512 || subject.starts_with(":.") || subject.chars().any(char::is_control);
+    let odd =
+        subject.is_empty() || subject.len() > 512 || subject.starts_with(":.") || subject.chars().any(char::is_control);
     if odd {
-        return Err(Refusal::new(42208, format!("the subject {subject:?} is invalid; it has 1 to 512 printable characters and no context")));
+        return Err(Refusal::new(
+            42208,
+            format!("the subject {subject:?} is invalid; it has 1 to 512 printable characters and no context"),
+        ));
     }
     Ok(())
 }
@@ -114,7 +134,9 @@ pub(crate) fn register(state: &State, subject: &str, asked: &Asked) -> Result<De
         let level = state.level_of(subject).as_str();
         return Err(Refusal::new(
             409,
-            format!("schema being registered is incompatible with an earlier schema for subject \"{subject}\" at level {level}: {first}{more}"),
+            format!(
+                "schema being registered is incompatible with an earlier schema for subject \"{subject}\" at level {level}: {first}{more}"
+            ),
         ));
     }
     let id = match state.id_of(&asked.normal) {
@@ -122,8 +144,17 @@ pub(crate) fn register(state: &State, subject: &str, asked: &Asked) -> Result<De
         None => state.next_id().ok_or_else(|| Refusal::new(50001, "the registry has no id left"))?,
     };
     let last = state.versions(subject, true).last().map_or(0, |(number, _)| *number);
-    let version = last.checked_add(1).ok_or_else(|| Refusal::new(50001, format!("subject '{subject}' has no version number left")))?;
-    let value = SchemaValue { subject: subject.to_owned(), version, id, kind: None, schema: asked.normal.to_string(), deleted: false };
+    let version = last
+        .checked_add(1)
+        .ok_or_else(|| Refusal::new(50001, format!("subject '{subject}' has no version number left")))?;
+    let value = SchemaValue {
+        subject: subject.to_owned(),
+        version,
+        id,
+        kind: None,
+        schema: asked.normal.to_string(),
+        deleted: false,
+    };
     Ok(Decision { events: vec![Event::Schema(value)], answer: id })
 }
 
@@ -131,7 +162,12 @@ pub(crate) fn register(state: &State, subject: &str, asked: &Asked) -> Result<De
 ///
 /// # Errors
 /// 40401, 40402 for a version that is not there.
-pub(crate) fn incompatibilities(state: &State, subject: &str, asked: &Asked, against: Option<Which>) -> Result<Vec<String>, Refusal> {
+pub(crate) fn incompatibilities(
+    state: &State,
+    subject: &str,
+    asked: &Asked,
+    against: Option<Which>,
+) -> Result<Vec<String>, Refusal> {
     let level = state.level_of(subject);
     let (backward, forward, transitive) = match level {
         CompatibilityLevel::None => (false, false, false),
@@ -180,7 +216,12 @@ pub(crate) fn incompatibilities(state: &State, subject: &str, asked: &Asked, aga
 
 fn tell(reasons: &mut Vec<String>, what: &str, number: u32, reader: &Schema, writer: &Schema) {
     for found in can_read(reader, writer) {
-        reasons.push(format!("{what} with version {number}: {} at {}: {}", found.kind.as_str(), found.path, found.message));
+        reasons.push(format!(
+            "{what} with version {number}: {} at {}: {}",
+            found.kind.as_str(),
+            found.path,
+            found.message
+        ));
     }
 }
 
@@ -196,13 +237,20 @@ pub(crate) fn delete_subject(state: &State, subject: &str, permanent: bool) -> R
     writable(state, subject)?;
     let live = state.versions(subject, false);
     if permanent && !live.is_empty() {
-        return Err(Refusal::new(40405, format!("subject '{subject}' was not deleted first before being permanently deleted")));
+        return Err(Refusal::new(
+            40405,
+            format!("subject '{subject}' was not deleted first before being permanently deleted"),
+        ));
     }
     if !permanent && live.is_empty() {
-        return Err(Refusal::new(40404, format!("subject '{subject}' was soft deleted; set permanent=true to delete permanently")));
+        return Err(Refusal::new(
+            40404,
+            format!("subject '{subject}' was soft deleted; set permanent=true to delete permanently"),
+        ));
     }
     let chosen = if permanent { all } else { live };
-    let mut events: Vec<Event> = chosen.iter().filter_map(|(number, version)| removal(state, subject, *number, version, permanent)).collect();
+    let mut events: Vec<Event> =
+        chosen.iter().filter_map(|(number, version)| removal(state, subject, *number, version, permanent)).collect();
     // A subject of the same name that is made later starts at the global level.
     if state.levels.contains_key(subject) {
         events.push(Event::Level { subject: Some(subject.to_owned()), level: None });
@@ -214,16 +262,30 @@ pub(crate) fn delete_subject(state: &State, subject: &str, permanent: bool) -> R
 ///
 /// # Errors
 /// 40401, 40402, 40406, 40407, 42205.
-pub(crate) fn delete_version(state: &State, subject: &str, which: Which, permanent: bool) -> Result<Decision<u32>, Refusal> {
+pub(crate) fn delete_version(
+    state: &State,
+    subject: &str,
+    which: Which,
+    permanent: bool,
+) -> Result<Decision<u32>, Refusal> {
     let (number, version) = match which {
         Which::Latest => find(state, subject, which, false)?,
         Which::Number(_) => find(state, subject, which, true)?,
     };
     writable(state, subject)?;
     match (permanent, version.deleted) {
-        (true, false) => Err(Refusal::new(40407, format!("subject '{subject}' version {number} was not deleted first before being permanently deleted"))),
-        (false, true) => Err(Refusal::new(40406, format!("subject '{subject}' version {number} was soft deleted; set permanent=true to delete permanently"))),
-        _ => Ok(Decision { events: removal(state, subject, number, version, permanent).into_iter().collect(), answer: number }),
+        (true, false) => Err(Refusal::new(
+            40407,
+            format!("subject '{subject}' version {number} was not deleted first before being permanently deleted"),
+        )),
+        (false, true) => Err(Refusal::new(
+            40406,
+            format!("subject '{subject}' version {number} was soft deleted; set permanent=true to delete permanently"),
+        )),
+        _ => Ok(Decision {
+            events: removal(state, subject, number, version, permanent).into_iter().collect(),
+            answer: number,
+        }),
     }
 }
 
@@ -262,6 +324,7 @@ pub(crate) fn set_level(
         }
         None => state.level,
     };
-    let events = if before == level { Vec::new() } else { vec![Event::Level { subject: subject.map(str::to_owned), level }] };
+    let events =
+        if before == level { Vec::new() } else { vec![Event::Level { subject: subject.map(str::to_owned), level }] };
     Ok(Decision { events, answer: before })
 }

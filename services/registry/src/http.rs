@@ -98,19 +98,27 @@ fn ask(registry: &Registry, question: impl FnOnce(&State) -> Answer) -> Response
 
 /// Reads the body of a question about a schema.
 fn asked(body: &[u8]) -> Result<Asked, Refusal> {
-    let body: Value = serde_json::from_slice(body).map_err(|why| Refusal::new(400, format!("the request body is not JSON: {why}")))?;
+    let body: Value = serde_json::from_slice(body)
+        .map_err(|why| Refusal::new(400, format!("the request body is not JSON: {why}")))?;
     let given = |key: &str| body.get(key).filter(|value| !value.is_null());
     if let Some(kind) = given("schemaType").filter(|kind| kind.as_str() != Some("AVRO")) {
         return Err(Refusal::bad_schema(format!("this registry holds AVRO schemas only, not {kind}")));
     }
-    if given("references").is_some_and(|references| references.as_array().is_none_or(|references| !references.is_empty())) {
-        return Err(Refusal::bad_schema("references to other subjects are not supported; write the named types out where they are first used"));
+    if given("references")
+        .is_some_and(|references| references.as_array().is_none_or(|references| !references.is_empty()))
+    {
+        return Err(Refusal::bad_schema(
+            "references to other subjects are not supported; write the named types out where they are first used",
+        ));
     }
     if let Some(key) = ["metadata", "ruleSet"].into_iter().find(|key| given(key).is_some()) {
         return Err(Refusal::bad_schema(format!("{key} is not supported; rules belong to the data contract")));
     }
     if ["id", "version"].into_iter().any(|key| given(key).and_then(Value::as_i64).is_some_and(|number| number > 0)) {
-        return Err(Refusal::new(42205, "an id or version can be given in mode IMPORT only, which this registry does not have"));
+        return Err(Refusal::new(
+            42205,
+            "an id or version can be given in mode IMPORT only, which this registry does not have",
+        ));
     }
     match given("schema") {
         Some(Value::String(text)) => Asked::read(text),
@@ -145,7 +153,12 @@ async fn subjects(Shared(registry): Shared<Served>, Query(options): Query<Option
     })
 }
 
-async fn look_up(Shared(registry): Shared<Served>, Path(subject): Path<String>, Query(options): Query<Options>, body: Bytes) -> Response {
+async fn look_up(
+    Shared(registry): Shared<Served>,
+    Path(subject): Path<String>,
+    Query(options): Query<Options>,
+    body: Bytes,
+) -> Response {
     blocking(registry, move |store| {
         let asked = asked(&body)?;
         let state = store.state();
@@ -163,17 +176,26 @@ async fn register(Shared(registry): Shared<Served>, Path(subject): Path<String>,
     .await
 }
 
-async fn delete_subject(Shared(registry): Shared<Served>, Path(subject): Path<String>, Query(options): Query<Options>) -> Response {
+async fn delete_subject(
+    Shared(registry): Shared<Served>,
+    Path(subject): Path<String>,
+    Query(options): Query<Options>,
+) -> Response {
     blocking(registry, move |store| {
         store.write(|state| decide::delete_subject(state, &subject, options.permanent)).map(|versions| json!(versions))
     })
     .await
 }
 
-async fn versions(Shared(registry): Shared<Served>, Path(subject): Path<String>, Query(options): Query<Options>) -> Response {
+async fn versions(
+    Shared(registry): Shared<Served>,
+    Path(subject): Path<String>,
+    Query(options): Query<Options>,
+) -> Response {
     ask(&registry, |state| {
         let all = state.versions(&subject, true);
-        let numbers: Vec<u32> = all.into_iter().filter(|(_, version)| options.shows(version)).map(|(number, _)| number).collect();
+        let numbers: Vec<u32> =
+            all.into_iter().filter(|(_, version)| options.shows(version)).map(|(number, _)| number).collect();
         if numbers.is_empty() {
             return Err(Refusal::no_subject(&subject));
         }
@@ -181,17 +203,29 @@ async fn versions(Shared(registry): Shared<Served>, Path(subject): Path<String>,
     })
 }
 
-async fn version(Shared(registry): Shared<Served>, Path((subject, which)): Path<(String, String)>, Query(options): Query<Options>) -> Response {
+async fn version(
+    Shared(registry): Shared<Served>,
+    Path((subject, which)): Path<(String, String)>,
+    Query(options): Query<Options>,
+) -> Response {
     ask(&registry, |state| {
         let (number, version) = decide::find(state, &subject, which.parse()?, options.deleted)?;
         shown(state, &subject, number, version.id)
     })
 }
 
-async fn version_text(Shared(registry): Shared<Served>, Path((subject, which)): Path<(String, String)>, Query(options): Query<Options>) -> Response {
+async fn version_text(
+    Shared(registry): Shared<Served>,
+    Path((subject, which)): Path<(String, String)>,
+    Query(options): Query<Options>,
+) -> Response {
     raw(&registry, |state| {
         let (_, version) = decide::find(state, &subject, which.parse()?, options.deleted)?;
-        state.schemas.get(&version.id).map(|stored| Arc::clone(&stored.text)).ok_or_else(|| Refusal::no_schema(version.id))
+        state
+            .schemas
+            .get(&version.id)
+            .map(|stored| Arc::clone(&stored.text))
+            .ok_or_else(|| Refusal::no_schema(version.id))
     })
 }
 
@@ -202,10 +236,16 @@ fn raw(registry: &Registry, question: impl FnOnce(&State) -> Result<Arc<str>, Re
     }
 }
 
-async fn delete_version(Shared(registry): Shared<Served>, Path((subject, which)): Path<(String, String)>, Query(options): Query<Options>) -> Response {
+async fn delete_version(
+    Shared(registry): Shared<Served>,
+    Path((subject, which)): Path<(String, String)>,
+    Query(options): Query<Options>,
+) -> Response {
     blocking(registry, move |store| {
         let which: Which = which.parse()?;
-        store.write(|state| decide::delete_version(state, &subject, which, options.permanent)).map(|number| json!(number))
+        store
+            .write(|state| decide::delete_version(state, &subject, which, options.permanent))
+            .map(|number| json!(number))
     })
     .await
 }
@@ -230,19 +270,30 @@ async fn schema_text(Shared(registry): Shared<Served>, Path(id): Path<String>) -
 fn uses<'a>(state: &'a State, id: &str, options: &Options) -> Result<Vec<&'a (String, u32)>, Refusal> {
     let shown = |(subject, number): &(String, u32)| {
         let version = state.subjects.get(subject).and_then(|versions| versions.get(number));
-        version.is_some_and(|version| options.shows(version)) && options.subject.as_ref().is_none_or(|only| only == subject)
+        version.is_some_and(|version| options.shows(version))
+            && options.subject.as_ref().is_none_or(|only| only == subject)
     };
     Ok(stored(state, id)?.used.iter().filter(|used| shown(used)).collect())
 }
 
-async fn schema_versions(Shared(registry): Shared<Served>, Path(id): Path<String>, Query(options): Query<Options>) -> Response {
+async fn schema_versions(
+    Shared(registry): Shared<Served>,
+    Path(id): Path<String>,
+    Query(options): Query<Options>,
+) -> Response {
     ask(&registry, |state| {
-        let uses = uses(state, &id, &options)?.into_iter().map(|(subject, version)| json!({"subject": subject, "version": version}));
+        let uses = uses(state, &id, &options)?
+            .into_iter()
+            .map(|(subject, version)| json!({"subject": subject, "version": version}));
         Ok(json!(options.page(uses)))
     })
 }
 
-async fn schema_subjects(Shared(registry): Shared<Served>, Path(id): Path<String>, Query(options): Query<Options>) -> Response {
+async fn schema_subjects(
+    Shared(registry): Shared<Served>,
+    Path(id): Path<String>,
+    Query(options): Query<Options>,
+) -> Response {
     ask(&registry, |state| {
         let mut subjects: Vec<&String> = uses(state, &id, &options)?.into_iter().map(|(subject, _)| subject).collect();
         subjects.dedup();
@@ -258,11 +309,18 @@ async fn global_level(Shared(registry): Shared<Served>) -> Response {
     ask(&registry, |state| Ok(level_json(state.level.unwrap_or(CompatibilityLevel::Backward))))
 }
 
-async fn level(Shared(registry): Shared<Served>, Path(subject): Path<String>, Query(options): Query<Options>) -> Response {
+async fn level(
+    Shared(registry): Shared<Served>,
+    Path(subject): Path<String>,
+    Query(options): Query<Options>,
+) -> Response {
     ask(&registry, |state| match state.levels.get(&subject) {
         Some(level) => Ok(level_json(*level)),
         None if options.default_to_global => Ok(level_json(state.level_of(&subject))),
-        None => Err(Refusal::new(40408, format!("subject '{subject}' does not have subject-level compatibility configured"))),
+        None => Err(Refusal::new(
+            40408,
+            format!("subject '{subject}' does not have subject-level compatibility configured"),
+        )),
     })
 }
 
@@ -276,10 +334,13 @@ async fn set_level(Shared(registry): Shared<Served>, Path(subject): Path<String>
 
 async fn put_level(registry: Served, subject: Option<String>, body: Bytes) -> Response {
     blocking(registry, move |store| {
-        let body: Value = serde_json::from_slice(&body).map_err(|why| Refusal::new(400, format!("the request body is not JSON: {why}")))?;
+        let body: Value = serde_json::from_slice(&body)
+            .map_err(|why| Refusal::new(400, format!("the request body is not JSON: {why}")))?;
         let word = body.get("compatibility").and_then(Value::as_str);
-        let word = word.ok_or_else(|| Refusal::new(42203, "the request has no \"compatibility\", one of the seven levels"))?;
-        let level: CompatibilityLevel = word.parse().map_err(|why: String| Refusal::new(42203, format!("invalid compatibility level: {why}")))?;
+        let word =
+            word.ok_or_else(|| Refusal::new(42203, "the request has no \"compatibility\", one of the seven levels"))?;
+        let level: CompatibilityLevel =
+            word.parse().map_err(|why: String| Refusal::new(42203, format!("invalid compatibility level: {why}")))?;
         store.write(|state| decide::set_level(state, subject.as_deref(), Some(level)))?;
         Ok(json!({"compatibility": level.as_str()}))
     })
@@ -306,7 +367,11 @@ async fn global_mode(Shared(registry): Shared<Served>) -> Response {
     ask(&registry, |state| Ok(json!({"mode": state.mode.as_deref().unwrap_or("READWRITE")})))
 }
 
-async fn mode(Shared(registry): Shared<Served>, Path(subject): Path<String>, Query(options): Query<Options>) -> Response {
+async fn mode(
+    Shared(registry): Shared<Served>,
+    Path(subject): Path<String>,
+    Query(options): Query<Options>,
+) -> Response {
     ask(&registry, |state| match state.modes.get(&subject) {
         Some(mode) => Ok(json!({"mode": mode})),
         None if options.default_to_global => Ok(json!({"mode": state.mode_of(&subject)})),
@@ -314,7 +379,12 @@ async fn mode(Shared(registry): Shared<Served>, Path(subject): Path<String>, Que
     })
 }
 
-async fn compatible(Shared(registry): Shared<Served>, Path(subject): Path<String>, Query(options): Query<Options>, body: Bytes) -> Response {
+async fn compatible(
+    Shared(registry): Shared<Served>,
+    Path(subject): Path<String>,
+    Query(options): Query<Options>,
+    body: Bytes,
+) -> Response {
     compare(registry, subject, None, options, body).await
 }
 
@@ -333,7 +403,9 @@ async fn compare(registry: Served, subject: String, which: Option<String>, optio
         let which = which.map(|which| which.parse()).transpose()?;
         let reasons = decide::incompatibilities(&store.state(), &subject, &asked, which)?;
         let mut out = json!({"is_compatible": reasons.is_empty()});
-        if options.verbose && let Value::Object(out) = &mut out {
+        if options.verbose
+            && let Value::Object(out) = &mut out
+        {
             out.insert("messages".to_owned(), json!(reasons));
         }
         Ok(out)

@@ -82,8 +82,10 @@ impl Event {
     /// # Errors
     /// Where JSON cannot hold it, which no event of ours does.
     pub(crate) fn write(&self) -> Result<(Vec<u8>, Option<Vec<u8>>), serde_json::Error> {
-        let schema_key = |subject, version| serde_json::to_vec(&SchemaKey { keytype: "SCHEMA", subject, version, magic: 1 });
-        let subject_key = |keytype, subject: Option<&str>| serde_json::to_vec(&SubjectKey { keytype, subject, magic: 0 });
+        let schema_key =
+            |subject, version| serde_json::to_vec(&SchemaKey { keytype: "SCHEMA", subject, version, magic: 1 });
+        let subject_key =
+            |keytype, subject: Option<&str>| serde_json::to_vec(&SubjectKey { keytype, subject, magic: 0 });
         Ok(match self {
             Self::Schema(value) => (schema_key(&value.subject, value.version)?, Some(serde_json::to_vec(value)?)),
             Self::SchemaGone { subject, version } => (schema_key(subject, *version)?, None),
@@ -92,7 +94,9 @@ impl Event {
                 (subject_key("DELETE_SUBJECT", Some(subject))?, Some(serde_json::to_vec(&value)?))
             }
             Self::Level { subject, level } => {
-                let value = level.map(|level| serde_json::to_vec(&json!({"compatibilityLevel": level.as_str()}))).transpose()?;
+                let value = level
+                    .map(|level| serde_json::to_vec(&json!({"compatibilityLevel": level.as_str()})))
+                    .transpose()?;
                 (subject_key("CONFIG", subject.as_deref())?, value)
             }
             Self::Mode { subject, mode } => {
@@ -110,13 +114,18 @@ impl Event {
     pub(crate) fn read(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Self, String> {
         let key = key.ok_or("it has no key")?;
         let key: Value = serde_json::from_slice(key).map_err(|why| format!("its key is not JSON: {why}"))?;
-        let value: Option<Value> =
-            value.map(serde_json::from_slice).transpose().map_err(|why| format!("its value is not JSON: {why}"))?.filter(|value: &Value| !value.is_null());
+        let value: Option<Value> = value
+            .map(serde_json::from_slice)
+            .transpose()
+            .map_err(|why| format!("its value is not JSON: {why}"))?
+            .filter(|value: &Value| !value.is_null());
         let subject = key.get("subject").and_then(Value::as_str).map(str::to_owned);
         let named = || subject.clone().ok_or_else(|| "its key names no subject".to_owned());
         match key.get("keytype").and_then(Value::as_str).unwrap_or_default() {
             "SCHEMA" => match value {
-                Some(value) => serde_json::from_value(value).map(Self::Schema).map_err(|why| format!("its value is no schema version: {why}")),
+                Some(value) => serde_json::from_value(value)
+                    .map(Self::Schema)
+                    .map_err(|why| format!("its value is no schema version: {why}")),
                 None => Ok(Self::SchemaGone { subject: named()?, version: version(&key)? }),
             },
             "DELETE_SUBJECT" => match value {
@@ -125,11 +134,17 @@ impl Event {
             },
             "CLEAR_SUBJECT" | "NOOP" => Ok(Self::Noop),
             "CONFIG" => {
-                let level = value.as_ref().and_then(|value| value.get("compatibilityLevel")).and_then(Value::as_str).map(str::parse).transpose()?;
+                let level = value
+                    .as_ref()
+                    .and_then(|value| value.get("compatibilityLevel"))
+                    .and_then(Value::as_str)
+                    .map(str::parse)
+                    .transpose()?;
                 Ok(Self::Level { subject, level })
             }
             "MODE" => {
-                let mode = value.as_ref().and_then(|value| value.get("mode")).and_then(Value::as_str).map(str::to_owned);
+                let mode =
+                    value.as_ref().and_then(|value| value.get("mode")).and_then(Value::as_str).map(str::to_owned);
                 Ok(Self::Mode { subject, mode })
             }
             other => Err(format!("its key is of the kind {other:?}, which this registry does not know")),
@@ -138,7 +153,11 @@ impl Event {
 }
 
 fn version(value: &Value) -> Result<u32, String> {
-    value.get("version").and_then(Value::as_u64).and_then(|version| u32::try_from(version).ok()).ok_or_else(|| "it names no version".to_owned())
+    value
+        .get("version")
+        .and_then(Value::as_u64)
+        .and_then(|version| u32::try_from(version).ok())
+        .ok_or_else(|| "it names no version".to_owned())
 }
 
 #[cfg(test)]
@@ -146,7 +165,14 @@ mod tests {
     use super::*;
 
     fn event() -> Event {
-        Event::Schema(SchemaValue { subject: "s".into(), version: 2, id: 7, kind: None, schema: "\"int\"".into(), deleted: false })
+        Event::Schema(SchemaValue {
+            subject: "s".into(),
+            version: 2,
+            id: 7,
+            kind: None,
+            schema: "\"int\"".into(),
+            deleted: false,
+        })
     }
 
     #[test]
@@ -154,7 +180,10 @@ mod tests {
         let (key, value) = event().write().expect("JSON");
         assert_eq!(String::from_utf8_lossy(&key), r#"{"keytype":"SCHEMA","subject":"s","version":2,"magic":1}"#);
         let value = value.expect("a value");
-        assert_eq!(String::from_utf8_lossy(&value), r#"{"subject":"s","version":2,"id":7,"schema":"\"int\"","deleted":false}"#);
+        assert_eq!(
+            String::from_utf8_lossy(&value),
+            r#"{"subject":"s","version":2,"id":7,"schema":"\"int\"","deleted":false}"#
+        );
         let (key, value) = Event::Level { subject: None, level: Some(CompatibilityLevel::Full) }.write().expect("JSON");
         assert_eq!(String::from_utf8_lossy(&key), r#"{"keytype":"CONFIG","subject":null,"magic":0}"#);
         assert_eq!(value.as_deref(), Some(br#"{"compatibilityLevel":"FULL"}"#.as_slice()));

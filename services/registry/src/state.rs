@@ -67,7 +67,9 @@ impl State {
             Event::Schema(value) => self.version(value),
             Event::SchemaGone { subject, version } => self.gone(&subject, version),
             Event::DeleteSubject { subject, version } => {
-                for (_, known) in self.subjects.get_mut(&subject).into_iter().flat_map(|versions| versions.range_mut(..=version)) {
+                for (_, known) in
+                    self.subjects.get_mut(&subject).into_iter().flat_map(|versions| versions.range_mut(..=version))
+                {
                     known.deleted = true;
                 }
             }
@@ -90,7 +92,8 @@ impl State {
         if !self.schemas.contains_key(&id) {
             let text: Arc<str> = schema.into();
             if kind.is_none() {
-                let normal = Schema::parse(&text).map_or_else(|_| Arc::clone(&text), |schema| schema.normalized().into());
+                let normal =
+                    Schema::parse(&text).map_or_else(|_| Arc::clone(&text), |schema| schema.normalized().into());
                 self.ids.entry(normal).or_insert(id);
             }
             self.schemas.insert(id, Stored { text, kind, used: BTreeSet::new() });
@@ -129,7 +132,10 @@ impl State {
     /// The versions of a subject, soft-deleted ones where `deleted`, in order.
     pub(crate) fn versions(&self, subject: &str, deleted: bool) -> Vec<(u32, &Version)> {
         let versions = self.subjects.get(subject).into_iter().flatten();
-        versions.filter(|(_, version)| deleted || !version.deleted).map(|(number, version)| (*number, version)).collect()
+        versions
+            .filter(|(_, version)| deleted || !version.deleted)
+            .map(|(number, version)| (*number, version))
+            .collect()
     }
 
     /// The level that holds for a subject.

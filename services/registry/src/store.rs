@@ -46,7 +46,10 @@ impl Shared {
             .wait_timeout_while(view, patience, |view| view.position < end && !view.stopped)
             .unwrap_or_else(PoisonError::into_inner);
         if late.timed_out() || view.position < end {
-            return Err(Weather::new(format!("read the registry's topic to {end}"), format!("it was read to {} after {patience:?}", view.position)));
+            return Err(Weather::new(
+                format!("read the registry's topic to {end}"),
+                format!("it was read to {} after {patience:?}", view.position),
+            ));
         }
         Ok(Arc::clone(&view.state))
     }
@@ -90,7 +93,14 @@ impl Store {
                 .spawn(move || tail(reader, &shared))
                 .map_err(|why| Weather::new("start the thread that reads the registry's topic", why))?
         };
-        let store = Self { broker, partition, id: names.registry_producer(), shared, writer: Mutex::new(None), tail: Some(tail) };
+        let store = Self {
+            broker,
+            partition,
+            id: names.registry_producer(),
+            shared,
+            writer: Mutex::new(None),
+            tail: Some(tail),
+        };
         let end = store.end()?;
         store.shared.reach(end, OPEN)?;
         Ok(store)
@@ -104,7 +114,9 @@ impl Store {
     /// The topic itself answers.
     pub(crate) fn end(&self) -> Result<Offset, Weather> {
         let ends = self.broker.ends(std::slice::from_ref(&self.partition), true)?;
-        ends.get(&self.partition).map(|(_, end)| *end).ok_or_else(|| Weather::new(format!("find the end of {}", self.partition), "the broker did not name it"))
+        ends.get(&self.partition)
+            .map(|(_, end)| *end)
+            .ok_or_else(|| Weather::new(format!("find the end of {}", self.partition), "the broker did not name it"))
     }
 
     /// Decides on what is known to the end of the topic, writes, and returns once it is folded.
@@ -126,10 +138,13 @@ impl Store {
             // who writes in between fences it first.
             let state = self.shared.reach(self.end()?, CATCH_UP)?;
             if let Some(foreign) = &state.foreign {
-                return Err(Refusal::new(50001, format!(
-                    "{} holds a record that this registry does not understand ({foreign}); go on writing with the registry that wrote it, or give this one a backbone prefix of its own",
-                    self.partition.topic
-                )));
+                return Err(Refusal::new(
+                    50001,
+                    format!(
+                        "{} holds a record that this registry does not understand ({foreign}); go on writing with the registry that wrote it, or give this one a backbone prefix of its own",
+                        self.partition.topic
+                    ),
+                ));
             }
             let decided = decide(&state);
             let Decision { events, answer } = match decided {
@@ -146,19 +161,26 @@ impl Store {
                     self.shared.reach(next, CATCH_UP)?;
                     return Ok(answer);
                 }
-                Err(WriteError::Refused { reason, .. }) => return Err(Refusal::new(42209, format!("the broker refuses the record: {reason}"))),
+                Err(WriteError::Refused { reason, .. }) => {
+                    return Err(Refusal::new(42209, format!("the broker refuses the record: {reason}")));
+                }
                 Err(why) => {
                     tracing::warn!(%why, "a decision of the registry is taken again");
                     last = why.to_string();
                 }
             }
         }
-        Err(Refusal::new(50001, format!("could not write to {} in {ATTEMPTS} attempts: {last}; try again", self.partition.topic)))
+        Err(Refusal::new(
+            50001,
+            format!("could not write to {} in {ATTEMPTS} attempts: {last}; try again", self.partition.topic),
+        ))
     }
 
     fn records(&self, events: &[crate::records::Event]) -> Result<Vec<OutRecord>, Refusal> {
         let record = |event: &crate::records::Event| {
-            let (key, value) = event.write().map_err(|why| Refusal::new(50001, format!("could not write the record as JSON: {why}")))?;
+            let (key, value) = event
+                .write()
+                .map_err(|why| Refusal::new(50001, format!("could not write the record as JSON: {why}")))?;
             Ok(OutRecord {
                 topic: self.partition.topic.clone(),
                 partition: Some(self.partition.partition),
@@ -188,7 +210,10 @@ fn ensure(broker: &dyn Broker, topic: &Topic) -> Result<(), Weather> {
         }
     };
     if described.partitions.len() != 1 {
-        let why = format!("it has {} partitions, and the order of its records needs exactly one; give the backbone a prefix of its own", described.partitions.len());
+        let why = format!(
+            "it has {} partitions, and the order of its records needs exactly one; give the backbone a prefix of its own",
+            described.partitions.len()
+        );
         return Err(Weather::new(format!("use {topic}"), why));
     }
     match broker.settings(topic) {
@@ -230,7 +255,9 @@ fn tail(mut reader: Box<dyn Reader>, shared: &Shared) {
                 pause = (pause * 2).min(Duration::from_secs(2));
                 // Waits on the condition rather than sleeping, so that closing is not held up.
                 while !view.stopped {
-                    let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { break };
+                    let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                        break;
+                    };
                     view = shared.moved.wait_timeout(view, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
             }

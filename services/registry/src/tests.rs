@@ -43,7 +43,10 @@ async fn call(registry: &Arc<Registry>, method: &str, path: &str, body: Option<V
     let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
     let request = Request::builder().method(method).uri(path).body(body).expect("a request");
     let response = Arc::clone(registry).router().oneshot(request).await.expect("answers");
-    assert_eq!(response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes()), Some(b"application/vnd.schemaregistry.v1+json".as_slice()));
+    assert_eq!(
+        response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes()),
+        Some(b"application/vnd.schemaregistry.v1+json".as_slice())
+    );
     let status = response.status().as_u16();
     let bytes = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
     (status, serde_json::from_slice(&bytes).expect("JSON"))
@@ -138,15 +141,24 @@ async fn levels_hold_per_subject() {
     let ask = json!({"schema": longer.to_string()});
     let path = "/compatibility/subjects/s/versions?verbose=true";
     assert_eq!(bench.call("POST", path, Some(ask.clone())).await.1, json!({"is_compatible": true, "messages": []}));
-    assert_eq!(bench.call("PUT", "/config/s", Some(json!({"compatibility": "FULL"}))).await.1, json!({"compatibility": "FULL"}));
+    assert_eq!(
+        bench.call("PUT", "/config/s", Some(json!({"compatibility": "FULL"}))).await.1,
+        json!({"compatibility": "FULL"})
+    );
     assert_eq!(bench.call("GET", "/config/s", None).await.1, json!({"compatibilityLevel": "FULL"}));
-    assert_eq!(bench.call("GET", "/config/t?defaultToGlobal=true", None).await.1, json!({"compatibilityLevel": "BACKWARD"}));
+    assert_eq!(
+        bench.call("GET", "/config/t?defaultToGlobal=true", None).await.1,
+        json!({"compatibilityLevel": "BACKWARD"})
+    );
     let (_, verdict) = bench.call("POST", path, Some(ask.clone())).await;
     assert_eq!(verdict.get("is_compatible"), Some(&json!(false)));
     assert!(verdict.to_string().contains("TYPE_MISMATCH"), "{verdict}");
     let latest = "/compatibility/subjects/s/versions/latest";
     assert_eq!(bench.call("POST", latest, Some(ask.clone())).await.1, json!({"is_compatible": false}));
-    assert_eq!(bench.call("POST", "/compatibility/subjects/none/versions/latest", Some(ask.clone())).await.1, json!({"is_compatible": true}));
+    assert_eq!(
+        bench.call("POST", "/compatibility/subjects/none/versions/latest", Some(ask.clone())).await.1,
+        json!({"is_compatible": true})
+    );
     assert_eq!(bench.call("DELETE", "/config/s", None).await.1, json!({"compatibilityLevel": "FULL"}));
     assert_eq!(bench.register("s", &longer).await.0, 200);
     bench.call("PUT", "/config", Some(json!({"compatibility": "NONE"}))).await;
@@ -226,7 +238,11 @@ fn write(broker: &MemoryBroker, key: &str, value: &str) {
 async fn what_confluent_wrote_is_served_and_what_is_strange_is_not_written_over() {
     let bench = Bench::new();
     let key = r#"{"keytype":"SCHEMA","subject":"old","version":1,"magic":1}"#;
-    write(&bench.broker, key, r#"{"subject":"old","version":1,"id":40,"md5":"x","schema":"\"int\"","deleted":false,"ts":1}"#);
+    write(
+        &bench.broker,
+        key,
+        r#"{"subject":"old","version":1,"id":40,"md5":"x","schema":"\"int\"","deleted":false,"ts":1}"#,
+    );
     write(&bench.broker, r#"{"keytype":"NOOP","magic":0}"#, "null");
     let registry = open(&bench.broker);
     assert_eq!(call(&registry, "GET", "/schemas/ids/40", None).await.1, json!({"schema": "\"int\""}));

@@ -198,6 +198,9 @@ mod tests {
         lanes.waiting((0..200).map(|n| format!("inbox.orders.lines.v1/{n}")).collect());
         let report = health.report();
         assert!(report.ready);
-        assert_eq!((report.checks["enforcer"].waiting_count, report.checks["enforcer"].waiting.len()), (200, WAITING_SHOWN));
+        assert_eq!(
+            (report.checks["enforcer"].waiting_count, report.checks["enforcer"].waiting.len()),
+            (200, WAITING_SHOWN)
+        );
     }
 }

@@ -310,7 +310,8 @@ mod tests {
             limits.first_byte = Duration::from_millis(200);
         })
         .await;
-        let _silent = (TcpStream::connect(server.address).await.unwrap(), TcpStream::connect(server.address).await.unwrap());
+        let _silent =
+            (TcpStream::connect(server.address).await.unwrap(), TcpStream::connect(server.address).await.unwrap());
         let healthy = tokio::time::timeout(Duration::from_secs(10), exchange(server.address, HELLO)).await.unwrap();
         assert!(healthy.ends_with("hello"), "{healthy}");
     }
@@ -320,7 +321,14 @@ mod tests {
         let router = Router::new()
             .route("/echo", post(|body: String| async { body }))
             .route("/slow", get(|| async { std::future::pending::<()>().await }))
-            .route("/mistake", get(|| async { if true { panic!("a mistake") } }));
+            .route(
+                "/mistake",
+                get(|| async {
+                    if true {
+                        panic!("a mistake")
+                    }
+                }),
+            );
         let server = start(router, |limits| {
             limits.body_bytes = 10;
             limits.request = Duration::from_millis(100);

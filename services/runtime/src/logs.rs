@@ -37,11 +37,13 @@ pub enum LogError {
 /// # Errors
 /// [`LogError`].
 pub fn start(filter: &str, format: Format) -> Result<(), LogError> {
-    let parsed = EnvFilter::try_new(filter).map_err(|e| LogError::Filter { filter: filter.to_owned(), why: e.to_string() })?;
+    let parsed =
+        EnvFilter::try_new(filter).map_err(|e| LogError::Filter { filter: filter.to_owned(), why: e.to_string() })?;
     let terminal = std::io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr).with_ansi(colours);
     let json = format == Format::Json || format == Format::Auto && !terminal;
-    let begun = if json { builder.json().flatten_event(true).try_init() } else { builder.with_target(false).try_init() };
+    let begun =
+        if json { builder.json().flatten_event(true).try_init() } else { builder.with_target(false).try_init() };
     begun.map_err(|e| LogError::Taken(e.to_string()))
 }

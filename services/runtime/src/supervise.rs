@@ -275,7 +275,12 @@ impl Watch {
         self.failures += 1;
         let pause = backoff.pause(self.failures);
         telemetry::role_restarted(&self.name);
-        tracing::error!(role = self.name, why, pause_ms = pause.as_millis(), "the role failed; it is started again after a pause");
+        tracing::error!(
+            role = self.name,
+            why,
+            pause_ms = pause.as_millis(),
+            "the role failed; it is started again after a pause"
+        );
         Next::Pause(pause)
     }
 
@@ -302,7 +307,11 @@ mod tests {
     use super::*;
 
     fn quick() -> OnFailure {
-        OnFailure::Restart(Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), ..Backoff::default() })
+        OnFailure::Restart(Backoff {
+            first: Duration::from_millis(1),
+            most: Duration::from_millis(4),
+            ..Backoff::default()
+        })
     }
 
     fn no_signals() -> (mpsc::Sender<&'static str>, mpsc::Receiver<&'static str>) {

@@ -40,7 +40,9 @@ impl Metrics {
         let installed = INSTALLED.get_or_init(|| {
             let builder = [("seconds", SECONDS), ("bytes", BYTES), ("records", RECORDS)].into_iter().try_fold(
                 PrometheusBuilder::new(),
-                |builder, (suffix, buckets)| builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), buckets),
+                |builder, (suffix, buckets)| {
+                    builder.set_buckets_for_metric(Matcher::Suffix(suffix.to_owned()), buckets)
+                },
             );
             builder.and_then(PrometheusBuilder::install_recorder).map_err(|e| e.to_string())
         });
@@ -65,10 +67,16 @@ fn describe() {
     metrics::describe_gauge!("weir_build_info", "Which program this is; always 1.");
     metrics::describe_gauge!("weir_role_up", "Whether the role runs now: 1 or 0.");
     metrics::describe_counter!("weir_role_restarts_total", "How often a failed role was started again.");
-    metrics::describe_counter!("weir_http_requests_total", "HTTP requests answered, by route, method and status class.");
+    metrics::describe_counter!(
+        "weir_http_requests_total",
+        "HTTP requests answered, by route, method and status class."
+    );
     metrics::describe_histogram!("weir_http_request_seconds", "How long HTTP requests took to answer, by route.");
     metrics::describe_gauge!("weir_http_connections", "Open HTTP connections.");
-    metrics::describe_counter!("weir_http_connections_cut_total", "HTTP connections closed before a request, by reason.");
+    metrics::describe_counter!(
+        "weir_http_connections_cut_total",
+        "HTTP connections closed before a request, by reason."
+    );
 }
 
 pub(crate) fn role_up(role: &str, up: bool) {
@@ -90,7 +98,8 @@ pub(crate) fn http_request(server: &'static str, route: &str, method: &'static s
     };
     metrics::counter!("weir_http_requests_total", "server" => server, "route" => route.to_owned(), "method" => method, "status" => class)
         .increment(1);
-    metrics::histogram!("weir_http_request_seconds", "server" => server, "route" => route.to_owned()).record(took.as_secs_f64());
+    metrics::histogram!("weir_http_request_seconds", "server" => server, "route" => route.to_owned())
+        .record(took.as_secs_f64());
 }
 
 pub(crate) fn http_connection_opened(server: &'static str) {

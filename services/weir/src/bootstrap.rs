@@ -22,7 +22,12 @@ const DATA_PACE_PARTITIONS: u32 = 4;
 ///
 /// # Errors
 /// [`Weather`], also where the broker refuses a topic: it may be allowed to do so later.
-pub(crate) fn control_topics(broker: &dyn Broker, names: &Names, slots: u16, replication: Option<u16>) -> Result<u16, Weather> {
+pub(crate) fn control_topics(
+    broker: &dyn Broker,
+    names: &Names,
+    slots: u16,
+    replication: Option<u16>,
+) -> Result<u16, Weather> {
     let mut missing = Vec::new();
     for wanted in wanted(names, slots, replication) {
         if broker.topic(&wanted.topic)?.is_none() {
@@ -43,7 +48,8 @@ pub(crate) fn control_topics(broker: &dyn Broker, names: &Names, slots: u16, rep
     let topic = names.slots();
     let found = broker.topic(&topic)?.map(|description| description.partitions.len());
     let found = found.and_then(|count| u16::try_from(count).ok()).filter(|count| *count > 0);
-    let found = found.ok_or_else(|| Weather::new(format!("find out the number of slots from {topic}"), "it is not there yet"))?;
+    let found = found
+        .ok_or_else(|| Weather::new(format!("find out the number of slots from {topic}"), "it is not there yet"))?;
     if found != slots {
         tracing::warn!(%topic, slots = found, configured = slots, "the backbone has another number of slots than is configured; its own number is used");
     }
@@ -57,7 +63,8 @@ fn wanted(names: &Names, slots: u16, replication: Option<u16>) -> Vec<NewTopic> 
         replication,
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
     };
-    let kept = |retention_ms: i64| [("cleanup.policy", "delete".to_owned()), ("retention.ms", retention_ms.to_string())];
+    let kept =
+        |retention_ms: i64| [("cleanup.policy", "delete".to_owned()), ("retention.ms", retention_ms.to_string())];
     vec![
         topic(names.catalog(), 1, &[("cleanup.policy", "compact".to_owned())]),
         topic(names.lineage(), DATA_PACE_PARTITIONS, &kept(LINEAGE_RETENTION_MS)),
@@ -83,7 +90,12 @@ pub(crate) fn codec(registry: &dyn Registry) -> Result<Codec, Weather> {
                 ids.insert(schema, id);
             }
             Registered::Incompatible(why) => {
-                return Err(Weather::new(what(), format!("the registry holds an incompatible one, perhaps of a newer release: upgrade this program ({why})")));
+                return Err(Weather::new(
+                    what(),
+                    format!(
+                        "the registry holds an incompatible one, perhaps of a newer release: upgrade this program ({why})"
+                    ),
+                ));
             }
             Registered::Invalid(why) => return Err(Weather::new(what(), why)),
         }
@@ -105,10 +117,15 @@ mod tests {
         let partitions = |topic: Topic| broker.topic(&topic).unwrap().unwrap().partitions.len();
         let counts = [names.catalog(), names.lineage(), names.quality(), names.audit(), names.slots()].map(partitions);
         assert_eq!(counts, [1, 4, 4, 1, 4]);
-        let policy = |topic: Topic| broker.settings(&topic).unwrap().get("cleanup.policy").and_then(|entry| entry.value.clone());
+        let policy =
+            |topic: Topic| broker.settings(&topic).unwrap().get("cleanup.policy").and_then(|entry| entry.value.clone());
         assert_eq!(policy(names.catalog()).as_deref(), Some("compact"));
         assert_eq!(policy(names.lineage()).as_deref(), Some("delete"));
-        assert_eq!(control_topics(&*broker, &names, 8, None).unwrap(), 4, "the number of slots is the backbone's, not the configuration's");
+        assert_eq!(
+            control_topics(&*broker, &names, 8, None).unwrap(),
+            4,
+            "the number of slots is the backbone's, not the configuration's"
+        );
     }
 
     #[test]

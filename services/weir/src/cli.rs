@@ -69,25 +69,35 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  weir validate schemas/products")]
     Validate(ValidateArgs),
     /// Show what `apply` would do
-    #[command(after_help = "Examples:\n  weir plan contracts/orders\n  weir plan contracts --detailed-exitcode   # 3 when there is something to do")]
+    #[command(
+        after_help = "Examples:\n  weir plan contracts/orders\n  weir plan contracts --detailed-exitcode   # 3 when there is something to do"
+    )]
     Plan(PlanArgs),
     /// Make the backbone what the contracts say: topics, schemas, catalog
-    #[command(after_help = "Examples:\n  weir apply contracts/orders\n  weir apply contracts --yes --allow-breaking --reason \"agreed with billing, DP-42\"")]
+    #[command(
+        after_help = "Examples:\n  weir apply contracts/orders\n  weir apply contracts --yes --allow-breaking --reason \"agreed with billing, DP-42\""
+    )]
     Apply(ApplyArgs),
     /// Put the version before the current one in force again
     #[command(after_help = "Example:\n  weir rollback orders.order-lines")]
     Rollback(RollbackArgs),
     /// Write the records of a file to a product's inbox
-    #[command(after_help = "Examples:\n  weir produce orders.order-lines --file lines.csv --null NA --null \"\"\n  cat lines.ndjson | weir produce orders.order-lines --file - --format ndjson")]
+    #[command(
+        after_help = "Examples:\n  weir produce orders.order-lines --file lines.csv --null NA --null \"\"\n  cat lines.ndjson | weir produce orders.order-lines --file - --format ndjson"
+    )]
     Produce(ProduceArgs),
     /// Read a product's records as JSON lines
-    #[command(after_help = "Examples:\n  weir consume orders.order-lines --from beginning --until end\n  weir consume orders.order-lines --from 2026-01-31T08:00:00Z -n 10")]
+    #[command(
+        after_help = "Examples:\n  weir consume orders.order-lines --from beginning --until end\n  weir consume orders.order-lines --from 2026-01-31T08:00:00Z -n 10"
+    )]
     Consume(ConsumeArgs),
     /// Look at what was held back, and why
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Judge the records of a file by a contract, offline
-    #[command(after_help = "Example:\n  weir check --contract contracts/orders/lines/contract.odcs.yaml --file lines.csv")]
+    #[command(
+        after_help = "Example:\n  weir check --contract contracts/orders/lines/contract.odcs.yaml --file lines.csv"
+    )]
     Check(CheckArgs),
     /// See which products there are
     #[command(subcommand)]
@@ -203,7 +213,9 @@ pub(crate) enum QuarantineCommand {
         product: Option<String>,
     },
     /// Records that were held back, with their reasons
-    #[command(after_help = "Examples:\n  weir quarantine show orders.order-lines\n  weir quarantine show orders.order-lines 0 1234")]
+    #[command(
+        after_help = "Examples:\n  weir quarantine show orders.order-lines\n  weir quarantine show orders.order-lines 0 1234"
+    )]
     Show {
         /// The product: domain.name, or domain.name.v2
         product: String,
@@ -320,8 +332,8 @@ pub(crate) enum FileFormat {
     Csv,
     /// One JSON object per line
     Ndjson,
-    /// Avro object container file
-    Avro,
+    /// Tab-separated values with a header
+    Tsv,
 }
 
 /// Where reading stops.
@@ -359,7 +371,17 @@ mod tests {
     #[test]
     fn a_promise_is_not_broken_without_a_reason() {
         assert!(Cli::try_parse_from(["weir", "apply", "contracts", "--allow-breaking"]).is_err());
-        let cli = Cli::try_parse_from(["weir", "apply", "contracts", "--allow-breaking", "--reason", "agreed", "--timeout", "2m"]).unwrap();
+        let cli = Cli::try_parse_from([
+            "weir",
+            "apply",
+            "contracts",
+            "--allow-breaking",
+            "--reason",
+            "agreed",
+            "--timeout",
+            "2m",
+        ])
+        .unwrap();
         let Command::Apply(apply) = cli.command else { panic!("apply") };
         assert_eq!((apply.reason.as_deref(), apply.timeout), (Some("agreed"), Duration::from_secs(120)));
     }

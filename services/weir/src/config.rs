@@ -45,24 +45,111 @@ pub(crate) mod names {
 
 /// Every setting.
 pub(crate) const KEYS: &[Key] = &[
-    key(names::BOOTSTRAP, "WEIR_BROKER_BOOTSTRAP", Some("127.0.0.1:9092"), Kind::Text, "Kafka brokers to begin with: host:port, with commas between several"),
-    key(names::CLIENT_PROPERTIES, "WEIR_BROKER_CLIENT_PROPERTIES", None, Kind::Path, "file of Kafka client properties (security.protocol, sasl.…)"),
-    key(names::REPLICATION, "WEIR_BROKER_REPLICATION", None, Kind::Count(1, 15), "copies of the topics Weir makes; without it the broker's default"),
-    key(names::REGISTRY_URL, "WEIR_REGISTRY_URL", Some("http://127.0.0.1:8081"), Kind::Url, "schema registry that is used"),
-    Key { secret: true, ..key(names::REGISTRY_AUTHORIZATION, "WEIR_REGISTRY_AUTHORIZATION", None, Kind::Text, "value of the Authorization header for the registry, like \"Basic …\"; also from the file $WEIR_REGISTRY_AUTHORIZATION_FILE") },
-    key(names::REGISTRY_LISTEN, "WEIR_REGISTRY_LISTEN", Some("127.0.0.1:8081"), Kind::Listen, "where the registry role listens"),
-    key(names::PREFIX, "WEIR_BACKBONE_PREFIX", None, Kind::Text, "prefix of every topic, group and id, for a second backbone on the same cluster"),
-    key(names::SLOTS, "WEIR_BACKBONE_SLOTS", Some("4"), Kind::Count(1, 1024), "slots that inbox partitions hash onto; set once per backbone"),
-    key(names::INSTANCE, "WEIR_ENFORCER_INSTANCE", None, Kind::Text, "static member id of this enforcer, the same after a restart; without it made of the host's name"),
-    key(names::SESSION_TIMEOUT, "WEIR_ENFORCER_SESSION_TIMEOUT", Some("6s"), Kind::Duration(Duration::from_secs(300)), "an enforcer silent for this long loses its slots"),
+    key(
+        names::BOOTSTRAP,
+        "WEIR_BROKER_BOOTSTRAP",
+        Some("127.0.0.1:9092"),
+        Kind::Text,
+        "Kafka brokers to begin with: host:port, with commas between several",
+    ),
+    key(
+        names::CLIENT_PROPERTIES,
+        "WEIR_BROKER_CLIENT_PROPERTIES",
+        None,
+        Kind::Path,
+        "file of Kafka client properties (security.protocol, sasl.…)",
+    ),
+    key(
+        names::REPLICATION,
+        "WEIR_BROKER_REPLICATION",
+        None,
+        Kind::Count(1, 15),
+        "copies of the topics Weir makes; without it the broker's default",
+    ),
+    key(
+        names::REGISTRY_URL,
+        "WEIR_REGISTRY_URL",
+        Some("http://127.0.0.1:8081"),
+        Kind::Url,
+        "schema registry that is used",
+    ),
+    Key {
+        secret: true,
+        ..key(
+            names::REGISTRY_AUTHORIZATION,
+            "WEIR_REGISTRY_AUTHORIZATION",
+            None,
+            Kind::Text,
+            "value of the Authorization header for the registry, like \"Basic …\"; also from the file $WEIR_REGISTRY_AUTHORIZATION_FILE",
+        )
+    },
+    key(
+        names::REGISTRY_LISTEN,
+        "WEIR_REGISTRY_LISTEN",
+        Some("127.0.0.1:8081"),
+        Kind::Listen,
+        "where the registry role listens",
+    ),
+    key(
+        names::PREFIX,
+        "WEIR_BACKBONE_PREFIX",
+        None,
+        Kind::Text,
+        "prefix of every topic, group and id, for a second backbone on the same cluster",
+    ),
+    key(
+        names::SLOTS,
+        "WEIR_BACKBONE_SLOTS",
+        Some("4"),
+        Kind::Count(1, 1024),
+        "slots that inbox partitions hash onto; set once per backbone",
+    ),
+    key(
+        names::INSTANCE,
+        "WEIR_ENFORCER_INSTANCE",
+        None,
+        Kind::Text,
+        "static member id of this enforcer, the same after a restart; without it made of the host's name",
+    ),
+    key(
+        names::SESSION_TIMEOUT,
+        "WEIR_ENFORCER_SESSION_TIMEOUT",
+        Some("6s"),
+        Kind::Duration(Duration::from_secs(300)),
+        "an enforcer silent for this long loses its slots",
+    ),
     key(names::CONTRACTS, "WEIR_CONTRACTS_DIR", Some("contracts"), Kind::Path, "folder with contracts"),
-    key(names::ADMIN_LISTEN, "WEIR_ADMIN_LISTEN", Some("127.0.0.1:9640"), Kind::Listen, "where health and metrics are served"),
+    key(
+        names::ADMIN_LISTEN,
+        "WEIR_ADMIN_LISTEN",
+        Some("127.0.0.1:9640"),
+        Kind::Listen,
+        "where health and metrics are served",
+    ),
     key(names::GRACE, "WEIR_PROCESS_GRACE", Some("25s"), Kind::Duration(DAY), "how long an orderly end may take"),
-    key(names::LOG, "WEIR_LOG", None, Kind::Text, "what is logged, like \"info\" or \"warn,enforcer=debug\"; without it $RUST_LOG, else info for roles and warn for commands"),
-    key(names::LOG_FORMAT, "WEIR_LOG_FORMAT", Some("auto"), Kind::Choice(&["auto", "json", "human"]), "how log lines look; auto is human on a terminal and json elsewhere"),
+    key(
+        names::LOG,
+        "WEIR_LOG",
+        None,
+        Kind::Text,
+        "what is logged, like \"info\" or \"warn,enforcer=debug\"; without it $RUST_LOG, else info for roles and warn for commands",
+    ),
+    key(
+        names::LOG_FORMAT,
+        "WEIR_LOG_FORMAT",
+        Some("auto"),
+        Kind::Choice(&["auto", "json", "human"]),
+        "how log lines look; auto is human on a terminal and json elsewhere",
+    ),
 ];
 
-const fn key(name: &'static str, env: &'static str, default: Option<&'static str>, kind: Kind, doc: &'static str) -> Key {
+const fn key(
+    name: &'static str,
+    env: &'static str,
+    default: Option<&'static str>,
+    kind: Kind,
+    doc: &'static str,
+) -> Key {
     Key { name, env, default, secret: false, kind, doc }
 }
 
@@ -78,8 +165,12 @@ pub(crate) fn read(cli: &Cli) -> Result<Settings, Mistakes> {
 }
 
 fn read_file(path: &Path) -> Result<String, Mistakes> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Mistakes(vec![Mistake { place: path.display().to_string(), text: format!("cannot read the configuration file: {error}") }]))
+    std::fs::read_to_string(path).map_err(|error| {
+        Mistakes(vec![Mistake {
+            place: path.display().to_string(),
+            text: format!("cannot read the configuration file: {error}"),
+        }])
+    })
 }
 
 fn flags(cli: &Cli) -> Vec<FlagValue> {

@@ -28,7 +28,8 @@ impl Connections {
     /// # Errors
     /// The file of client properties has mistakes; all of them.
     pub(crate) fn new(settings: &Settings) -> Result<Self, Mistakes> {
-        let properties = settings.text(names::CLIENT_PROPERTIES).map(|path| client_properties(Path::new(path))).transpose()?;
+        let properties =
+            settings.text(names::CLIENT_PROPERTIES).map(|path| client_properties(Path::new(path))).transpose()?;
         Ok(Self {
             options: KafkaOptions {
                 bootstrap: settings.text(names::BOOTSTRAP).unwrap_or_default().to_owned(),
@@ -77,7 +78,8 @@ impl Connections {
         if let Some(registry) = &*connected {
             return Ok(Arc::clone(registry));
         }
-        let access = RegistryAccess { urls: vec![self.registry_url.clone()], authorization: self.authorization.clone() };
+        let access =
+            RegistryAccess { urls: vec![self.registry_url.clone()], authorization: self.authorization.clone() };
         let registry: Arc<dyn Registry> = Arc::new(HttpRegistry::new(access)?);
         *connected = Some(Arc::clone(&registry));
         Ok(registry)

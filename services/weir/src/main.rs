@@ -17,7 +17,7 @@ use runtime::config::{Mistakes, Settings};
 use runtime::logs;
 use schemas::{Names, Prefix};
 
-use crate::cli::{Cli, Command, ConfigCommand, Role};
+use crate::cli::{Cli, Command, ConfigCommand, LineageCommand, ProductCommand, QuarantineCommand, Role};
 use crate::output::Out;
 
 /// What every command is given.
@@ -119,10 +119,31 @@ fn run(cli: Cli, out: Out) -> Result<Outcome, CliError> {
 
 fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
     match command {
-        Command::Config(ConfigCommand::Show) => commands::config::show(global),
+        Command::Validate(args) => commands::validate::run(global, &args),
+        Command::Plan(args) => commands::apply::plan(global, &args),
+        Command::Apply(args) => commands::apply::apply(global, &args),
+        Command::Rollback(args) => commands::apply::rollback(global, &args),
+        Command::Produce(args) => commands::produce::run(global, &args),
+        Command::Consume(args) => commands::consume::run(global, &args),
+        Command::Quarantine(QuarantineCommand::List { product }) => {
+            commands::quarantine::list(global, product.as_deref())
+        }
+        Command::Quarantine(QuarantineCommand::Show { product, partition, offset, count }) => {
+            commands::quarantine::show(global, &product, partition.zip(offset), count)
+        }
+        Command::Check(args) => commands::check::run(global, &args),
+        Command::Product(ProductCommand::List) => commands::product::list(global),
+        Command::Product(ProductCommand::Show { product }) => commands::product::show(global, &product),
+        Command::Lineage(LineageCommand::Record { topic, partition, offset }) => {
+            commands::lineage::record(global, &topic, partition, offset)
+        }
+        Command::Doctor => commands::doctor::run(global),
         Command::Up(_) => roles::serve(global, &Role::ALL.into()),
-        Command::Serve(serve) => roles::serve(global, &serve.roles.into_iter().collect()),
-        _ => Err(CliError::Usage("this build does not have the command".to_owned())),
+        Command::Serve(args) => roles::serve(global, &args.roles.into_iter().collect()),
+        Command::Config(ConfigCommand::Show) => commands::config::show(global),
+        // Answered before any configuration is read.
+        Command::Version => version(global.out),
+        Command::Completions { shell } => completions(global.out, shell),
     }
 }
 
@@ -139,8 +160,13 @@ fn start_logs(settings: &Settings, serves: bool) -> Result<(), CliError> {
 }
 
 /// What this program is.
-pub(crate) const BUILD: runtime::Build =
-    runtime::Build { version: env!("CARGO_PKG_VERSION"), commit: match option_env!("WEIR_COMMIT") { Some(commit) => commit, None => "unknown" } };
+pub(crate) const BUILD: runtime::Build = runtime::Build {
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("WEIR_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
+};
 
 fn version(out: Out) -> Result<Outcome, CliError> {
     match out.format() {

@@ -46,7 +46,9 @@ impl Rows {
 
     fn table(&self, terminal: bool) -> String {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(self.columns.iter().map(|name| name.replace('_', " ").to_uppercase()));
+        table
+            .load_style(presets::NOTHING)
+            .set_header(self.columns.iter().map(|name| name.replace('_', " ").to_uppercase()));
         if terminal {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
@@ -54,7 +56,8 @@ impl Rows {
             table.add_row(row.iter().map(cell_text));
         }
         for (index, _) in self.columns.iter().enumerate() {
-            let mut values = self.rows.iter().filter_map(|row| row.get(index)).filter(|value| !value.is_null()).peekable();
+            let mut values =
+                self.rows.iter().filter_map(|row| row.get(index)).filter(|value| !value.is_null()).peekable();
             let numbers = values.peek().is_some() && values.all(Value::is_number);
             if let Some(column) = table.column_mut(index) {
                 column.set_padding((0, 2));
@@ -81,7 +84,11 @@ fn cell_text(value: &Value) -> String {
 /// `text` with control characters escaped, except line ends.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        if c.is_control() && c != '\n' { safe.extend(c.escape_default()) } else { safe.push(c) }
+        if c.is_control() && c != '\n' {
+            safe.extend(c.escape_default())
+        } else {
+            safe.push(c)
+        }
         safe
     })
 }

@@ -17,7 +17,11 @@ use crate::{BUILD, CliError, Global, Outcome, bootstrap};
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 /// For blocking calls that are still under way when everything else has ended.
 const LAST_CALLS: Duration = Duration::from_secs(1);
-const RESTART: OnFailure = OnFailure::Restart(Backoff { first: Duration::from_millis(200), most: Duration::from_secs(30), calm_after: Duration::from_secs(60) });
+const RESTART: OnFailure = OnFailure::Restart(Backoff {
+    first: Duration::from_millis(200),
+    most: Duration::from_secs(30),
+    calm_after: Duration::from_secs(60),
+});
 
 /// Runs these roles until the process is asked to stop.
 ///
@@ -28,7 +32,10 @@ pub(crate) fn serve(global: &Global, roles: &BTreeSet<Role>) -> Result<Outcome, 
         let what = what.to_owned();
         move |error: std::io::Error| CliError::Failed(format!("cannot {what}: {error}"))
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed("start the threads of the process"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("start the threads of the process"))?;
     let process = Process::prepare(global, roles)?;
     let grace = global.settings.duration(names::GRACE).unwrap_or(runtime::supervise::DEFAULT_GRACE);
     let ended = runtime.block_on(async {
@@ -39,7 +46,9 @@ pub(crate) fn serve(global: &Global, roles: &BTreeSet<Role>) -> Result<Outcome, 
     match ended? {
         Ended::Stopped => Ok(Outcome::Done),
         Ended::Failed { role, why } => Err(CliError::Failed(format!("the role {role} failed: {why}"))),
-        Ended::Cut { running } => Err(CliError::Failed(format!("ended before these had finished: {}", running.join(", ")))),
+        Ended::Cut { running } => {
+            Err(CliError::Failed(format!("ended before these had finished: {}", running.join(", "))))
+        }
     }
 }
 
@@ -49,6 +58,8 @@ struct Process {
     names: schemas::Names,
     slots: u16,
     replication: Option<u16>,
+    instance: String,
+    session_timeout: Duration,
     metrics: Metrics,
     health: Health,
     shutdown: Shutdown,
@@ -76,6 +87,8 @@ impl Process {
             names: global.names.clone(),
             slots: small(names::SLOTS).unwrap_or(4),
             replication: small(names::REPLICATION),
+            instance: settings.text(names::INSTANCE).map_or_else(instance, str::to_owned),
+            session_timeout: settings.duration(names::SESSION_TIMEOUT).unwrap_or(Duration::from_secs(6)),
             metrics: Metrics::install(&BUILD).map_err(|error| CliError::Failed(error.to_string()))?,
             health: Health::new(),
             shutdown: Shutdown::new(),
@@ -106,7 +119,12 @@ impl Process {
             process.start_enforcer(&mut supervisor)?;
         }
         let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
-        tracing::info!(roles = names.join(", "), version = BUILD.version, registry = process.connections.registry_url(), "started");
+        tracing::info!(
+            roles = names.join(", "),
+            version = BUILD.version,
+            registry = process.connections.registry_url(),
+            "started"
+        );
         Ok(supervisor)
     }
 
@@ -122,7 +140,8 @@ impl Process {
         supervisor.task(name, RESTART, move || {
             let (listener, open, shutdown) = (listener.try_clone(), open.clone(), shutdown.clone());
             async move {
-                let listener = tokio::net::TcpListener::from_std(listener.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+                let listener = tokio::net::TcpListener::from_std(listener.map_err(|e| e.to_string())?)
+                    .map_err(|e| e.to_string())?;
                 let opened = tokio::task::spawn_blocking(open).await.map_err(|e| e.to_string())?;
                 let Some(router) = opened else { return Ok(()) };
                 if let Ok(address) = listener.local_addr() {
@@ -172,7 +191,8 @@ impl Process {
         let (broker, _) = until_served(&self.shutdown, check, move || process.bootstrap())?;
         check.starting("reading the registry's topic");
         let process = Arc::clone(self);
-        let router = until_served(&self.shutdown, check, move || open_registry(Arc::clone(&broker), process.names.clone()))?;
+        let router =
+            until_served(&self.shutdown, check, move || open_registry(Arc::clone(&broker), process.names.clone()))?;
         check.ready();
         Some(router)
     }
@@ -183,8 +203,34 @@ impl Process {
         Ok((broker, slots))
     }
 
-    fn start_enforcer(self: &Arc<Self>, _: &mut Supervisor) -> std::io::Result<()> {
-        Err(std::io::Error::other("this build has no enforcer"))
+    fn start_enforcer(self: &Arc<Self>, supervisor: &mut Supervisor) -> std::io::Result<()> {
+        let process = Arc::clone(self);
+        let check = self.health.check(Role::Enforcer.name());
+        supervisor.thread(Role::Enforcer.name(), RESTART, move || process.enforce(&check))
+    }
+
+    /// One run of the enforcer, from the control topics to its end.
+    fn enforce(self: &Arc<Self>, check: &HealthCheck) -> Result<(), enforcer::EnforcerError> {
+        check.starting("making the control topics");
+        let process = Arc::clone(self);
+        let Some((broker, slots)) = until_served(&self.shutdown, check, move || process.bootstrap()) else {
+            return Ok(());
+        };
+        check.starting("registering the backbone's schemas");
+        let process = Arc::clone(self);
+        let registered = until_served(&self.shutdown, check, move || {
+            let registry = process.connections.registry()?;
+            let codec = bootstrap::codec(&*registry)?;
+            Ok((registry, codec))
+        });
+        let Some((registry, codec)) = registered else { return Ok(()) };
+        let config = enforcer::Config {
+            session_timeout: self.session_timeout,
+            ..enforcer::Config::new(self.names.clone(), codec, slots, self.instance.clone())
+        };
+        // A part of the whole: when this run fails, its threads end and the process goes on.
+        let ended = enforcer::run(config, broker, registry, self.shutdown.child(), check.clone());
+        ended.inspect_err(|error| check.not_ready(error.to_string()))
     }
 }
 
@@ -199,9 +245,11 @@ fn open_registry(broker: Arc<dyn broker::Broker>, names: schemas::Names) -> Resu
 
 fn listen(address: Option<&str>, what: &str) -> Result<TcpListener, CliError> {
     let address = address.unwrap_or_default();
-    TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .map_err(|error| CliError::Failed(format!("cannot listen on {address} for the {what}: {error}; free it, or configure another address")))
+    TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(|error| {
+        CliError::Failed(format!(
+            "cannot listen on {address} for the {what}: {error}; free it, or configure another address"
+        ))
+    })
 }
 
 /// Where this process reaches what it listens on itself.
@@ -211,4 +259,10 @@ fn url_of(own: SocketAddr) -> String {
         SocketAddr::V6(own) if own.ip().is_unspecified() => format!("http://[::1]:{}", own.port()),
         own => format!("http://{own}"),
     }
+}
+
+/// The static member id of a process that was given none: the same after a restart on the same host.
+fn instance() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_owned());
+    host.filter(|name| !name.is_empty()).unwrap_or_else(|| "weir".to_owned())
 }

@@ -169,7 +169,8 @@ pub(super) fn gapless(world: &World) -> Outcome {
         let committed = lane.commit(&routes, &mut silent).said("commit")?;
         for output in committed.outputs {
             same("where the range begins", &output.from, &next)?;
-            let inside = output.product.iter().all(|run| run.first >= output.from && run.first.0 + run.count <= output.to.0);
+            let inside =
+                output.product.iter().all(|run| run.first >= output.from && run.first.0 + run.count <= output.to.0);
             holds(inside, || format!("the runs are inside the range: {output:?}"))?;
             consumed += output.product.iter().map(|run| run.count).sum::<i64>();
             next = output.to;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use schemas::{Companion, Offset, Partition, Timestamp, TopicPartition};
 
 use super::World;
-use super::bench::{Outcome, STEP, Said, create, eventually, holds, now, read, record, same, text, texts, topic, write};
+use super::bench::{
+    Outcome, STEP, Said, create, eventually, holds, now, read, record, same, text, texts, topic, write,
+};
 use crate::lane::TimestampType;
 use crate::log::{Isolation, OutRecord, Position, Reader};
 
@@ -25,10 +27,7 @@ pub(super) fn positions(world: &World) -> Outcome {
     create(world, &[(&name, 1, &[])])?;
     let base = now().0 - 10_000;
     let records = (0i64..4)
-        .map(|n| OutRecord {
-            timestamp: Some(Timestamp(base + n * 1_000)),
-            ..record(&name, 0, "k", &format!("v{n}"))
-        })
+        .map(|n| OutRecord { timestamp: Some(Timestamp(base + n * 1_000)), ..record(&name, 0, "k", &format!("v{n}")) })
         .collect();
     write(world, "positions", records)?;
     read(world, &name, 0, 4)?;
@@ -51,8 +50,7 @@ pub(super) fn positions(world: &World) -> Outcome {
 pub(super) fn tailing(world: &World) -> Outcome {
     let name = topic(world, Companion::Product, "tailing")?;
     create(world, &[(&name, 2, &[])])?;
-    let from: Vec<_> =
-        (0..2).map(|p| (TopicPartition::new(name.clone(), Partition(p)), Position::Beginning)).collect();
+    let from: Vec<_> = (0..2).map(|p| (TopicPartition::new(name.clone(), Partition(p)), Position::Beginning)).collect();
     let mut reader = world.broker.reader(&from, Isolation::Committed).said("make a reader")?;
     same("what an empty topic brings", &drain(reader.as_mut())?, &Vec::new())?;
 
@@ -80,8 +78,7 @@ pub(super) fn fidelity(world: &World) -> Outcome {
     let name = topic(world, Companion::Product, "fidelity")?;
     create(world, &[(&name, 1, &[])])?;
     let time = Timestamp(now().0 - 1_234);
-    let headers =
-        vec![("h".to_owned(), Some(vec![0, 255])), ("h".to_owned(), None), (String::new(), Some(Vec::new()))];
+    let headers = vec![("h".to_owned(), Some(vec![0, 255])), ("h".to_owned(), None), (String::new(), Some(Vec::new()))];
     let sent = [
         OutRecord { key: None, headers: headers.clone(), timestamp: Some(time), ..record(&name, 0, "", "no key") },
         OutRecord { value: None, timestamp: Some(time), ..record(&name, 0, "tombstone", "") },

@@ -33,9 +33,7 @@ pub(super) fn life(world: &World) -> Outcome {
     same("creating it again", &results, &vec![Err(AdminError::Exists(name.clone()))])?;
 
     world.broker.delete_topic(&name).said("delete")?;
-    eventually("the topic to be gone", || {
-        Ok(world.broker.topic(&name).said("describe")?.is_none().then_some(()))
-    })?;
+    eventually("the topic to be gone", || Ok(world.broker.topic(&name).said("describe")?.is_none().then_some(())))?;
     same("deleting it again", &world.broker.delete_topic(&name), &Err(AdminError::Missing(name)))
 }
 
@@ -51,13 +49,17 @@ pub(super) fn settings(world: &World) -> Outcome {
             .collect();
         Ok((own == expected.iter().copied().collect()).then_some(()))
     };
-    eventually("the settings it was made with", || own(&[("retention.ms", "86400000"), ("max.message.bytes", "2000000")]))?;
+    eventually("the settings it was made with", || {
+        own(&[("retention.ms", "86400000"), ("max.message.bytes", "2000000")])
+    })?;
     let changes = [
         ("retention.ms".to_owned(), ConfigChange::Unset),
         ("cleanup.policy".to_owned(), ConfigChange::Set("compact".to_owned())),
     ];
     world.broker.alter_settings(&name, &changes.into_iter().collect()).said("alter settings")?;
-    eventually("the changes, and nothing else", || own(&[("cleanup.policy", "compact"), ("max.message.bytes", "2000000")]))?;
+    eventually("the changes, and nothing else", || {
+        own(&[("cleanup.policy", "compact"), ("max.message.bytes", "2000000")])
+    })?;
     let nonsense = [("max.message.bytes".to_owned(), ConfigChange::Set("much".to_owned()))];
     let refused = world.broker.alter_settings(&name, &nonsense.into_iter().collect());
     holds(matches!(refused, Err(AdminError::Refused { .. })), || format!("nonsense is refused, not {refused:?}"))

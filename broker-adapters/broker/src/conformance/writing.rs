@@ -53,8 +53,7 @@ pub(super) fn refused(world: &World) -> Outcome {
     let mut writer = world.broker.writer(&world.names.produce_producer("refused")).said("make a writer")?;
     // Bytes that do not compress.
     let large: Vec<u8> = (0u32..5_000).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
-    let records =
-        vec![record(&name, 0, "k", "small"), OutRecord { value: Some(large), ..record(&name, 0, "k", "") }];
+    let records = vec![record(&name, 0, "k", "small"), OutRecord { value: Some(large), ..record(&name, 0, "k", "") }];
     let outcome = writer.commit(records, None);
     holds(matches!(outcome, Err(WriteError::Refused { index: 1, .. })), || {
         format!("record 1 is refused, not {outcome:?}")

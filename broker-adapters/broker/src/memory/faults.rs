@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_script_strikes_in_order_and_within_its_budget() {
-        let mut faults = Faults::scripted([(Step::Commit, Fault::Disconnect), (Step::Poll, Fault::Takeover)]).at_most(1);
+        let mut faults =
+            Faults::scripted([(Step::Commit, Fault::Disconnect), (Step::Poll, Fault::Takeover)]).at_most(1);
         assert_eq!(faults.strike(Step::Poll), None);
         assert_eq!(faults.strike(Step::Commit), Some(Fault::Disconnect));
         assert_eq!(faults.strike(Step::Poll), None);

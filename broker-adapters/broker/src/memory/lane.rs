@@ -186,12 +186,8 @@ impl MemoryLane {
     /// Where each partition of the batch would stand after these routes, and what becomes of its records:
     /// a record that waits keeps back itself and what follows it.
     fn plan(&self, routes: &[Route]) -> Vec<Plan> {
-        let mut plans: Vec<Plan> = self
-            .batch
-            .after
-            .iter()
-            .map(|after| Plan { to: *after, waits: false, records: Vec::new() })
-            .collect();
+        let mut plans: Vec<Plan> =
+            self.batch.after.iter().map(|after| Plan { to: *after, waits: false, records: Vec::new() }).collect();
         for (index, (item, route)) in self.batch.items.iter().zip(routes).enumerate() {
             let Some(plan) = plans.get_mut(item.partition) else { continue };
             if plan.waits {

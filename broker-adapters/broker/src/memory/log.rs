@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use schemas::{Offset, Timestamp, TopicPartition};
 
-use super::{Shared, deadline};
 use super::faults::{Fault, Step};
 use super::partition::Stored;
 use super::session::{Session, Stop};
 use super::state::State;
+use super::{Shared, deadline};
 use crate::lane::{CommittedOffset, TimestampType};
 use crate::log::{
     Chunk, Isolation, OutRecord, OwnedRecord, Position, Progress, Reader, Weather, WriteError, Writer, Written,
@@ -148,7 +148,11 @@ impl MemoryWriter {
         Self { session, spent: false }
     }
 
-    fn transaction(&mut self, records: Vec<OutRecord>, progress: Option<&Progress>) -> Result<Vec<Written>, (usize, Stop)> {
+    fn transaction(
+        &mut self,
+        records: Vec<OutRecord>,
+        progress: Option<&Progress>,
+    ) -> Result<Vec<Written>, (usize, Stop)> {
         let session = &mut self.session;
         let plain = |stop| (usize::MAX, stop);
         session.begin().map_err(plain)?;

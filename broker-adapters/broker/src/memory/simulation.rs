@@ -32,7 +32,8 @@ fn cluster() -> Arc<MemoryBroker> {
         settings: BTreeMap::from([("max.message.bytes".to_owned(), "1000".to_owned())]),
     };
     let partitions = u32::try_from(PARTITIONS).unwrap();
-    let topics = [new("inbox", partitions), new("product", partitions), new("quarantine", partitions), new("control", 1)];
+    let topics =
+        [new("inbox", partitions), new("product", partitions), new("quarantine", partitions), new("control", 1)];
     for created in broker.create_topics(&topics).unwrap() {
         created.unwrap();
     }
@@ -199,7 +200,8 @@ fn simulate(seed: u64) -> (Vec<(Step, Fault)>, Arc<MemoryBroker>) {
 
 fn check(seed: u64, broker: &MemoryBroker) {
     for partition in 0..PARTITIONS {
-        let (product, quarantine) = (everything(broker, "product", partition), everything(broker, "quarantine", partition));
+        let (product, quarantine) =
+            (everything(broker, "product", partition), everything(broker, "quarantine", partition));
         let all = (0..RECORDS).map(|n| format!("{partition}-{n:02}"));
         let (held, passed): (Vec<_>, Vec<_>) = all.partition(|value| value.ends_with(['3', '7']));
         assert_eq!(product.iter().map(text).collect::<Vec<_>>(), passed, "seed {seed}, product {partition}");
@@ -230,7 +232,9 @@ fn a_lane_copies_each_record_once_and_in_order_whatever_fails() {
     for seed in 0..SEEDS {
         let (struck, broker) = simulate(seed);
         check(seed, &broker);
-        kinds.extend(struck.into_iter().map(|(step, fault)| (step, format!("{fault:?}").split('(').next().map(str::to_owned))));
+        kinds.extend(
+            struck.into_iter().map(|(step, fault)| (step, format!("{fault:?}").split('(').next().map(str::to_owned))),
+        );
     }
     // Five steps, seven faults: the seeds reach every pair.
     assert_eq!(kinds.len(), 35, "{kinds:?}");

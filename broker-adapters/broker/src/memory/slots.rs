@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use schemas::{Slot, Topic};
 
-use super::{Shared, deadline};
 use super::state::State;
+use super::{Shared, deadline};
 use crate::lane::{SlotEvent, SlotMember, SlotOptions};
 use crate::log::Weather;
 

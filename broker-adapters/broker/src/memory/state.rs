@@ -159,8 +159,7 @@ impl State {
         let serial = self.serial;
         let deadline = Instant::now() + timeout;
         if let Some(producer) = self.producers.get_mut(id) {
-            producer.open =
-                Some(OpenTransaction { serial, touched: BTreeSet::new(), offsets: Vec::new(), deadline });
+            producer.open = Some(OpenTransaction { serial, touched: BTreeSet::new(), offsets: Vec::new(), deadline });
         }
         Ok(())
     }

@@ -111,7 +111,10 @@ fn an_inbox_without_a_leader_is_told_once_and_read_when_it_is_back() {
     broker.set_leaderless(&at(Companion::Inbox, 0), true);
     let mut lane = lane(&broker);
     let told = lane.poll(Duration::ZERO, WIDE).unwrap();
-    assert!(matches!(&told[..], [Incident::Unavailable { inbox, .. }] if *inbox == at(Companion::Inbox, 0)), "{told:?}");
+    assert!(
+        matches!(&told[..], [Incident::Unavailable { inbox, .. }] if *inbox == at(Companion::Inbox, 0)),
+        "{told:?}"
+    );
     assert_eq!(lane.poll(Duration::ZERO, WIDE).unwrap(), []);
     broker.set_leaderless(&at(Companion::Inbox, 0), false);
     lane.poll(Duration::ZERO, WIDE).unwrap();

@@ -67,11 +67,15 @@ impl Intake {
     }
 
     /// What the coordinator holds.
-    pub(super) fn committed(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, broker::CommittedOffset>, Weather> {
+    pub(super) fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, broker::CommittedOffset>, Weather> {
         let found = asking::committed_by_group(self.consumer()?, partitions)?.into_iter();
         Ok(found
             .map(|entry| {
-                let committed = broker::CommittedOffset { offset: Offset(entry.offset), metadata: entry.metadata.clone() };
+                let committed =
+                    broker::CommittedOffset { offset: Offset(entry.offset), metadata: entry.metadata.clone() };
                 (partition_of(&entry), committed)
             })
             .collect())
@@ -113,7 +117,8 @@ impl Intake {
 
     /// Reads exactly these from now on.
     pub(super) fn assign(&mut self, partitions: &[InboxPartition]) -> Result<(), Weather> {
-        let wanted: BTreeMap<&TopicPartition, &InboxPartition> = partitions.iter().map(|wanted| (&wanted.inbox, wanted)).collect();
+        let wanted: BTreeMap<&TopicPartition, &InboxPartition> =
+            partitions.iter().map(|wanted| (&wanted.inbox, wanted)).collect();
         let gone: Vec<TopicPartition> = self.held.keys().filter(|inbox| !wanted.contains_key(inbox)).cloned().collect();
         let read: Vec<TopicPartition> = gone.iter().filter(|inbox| self.reading(inbox)).cloned().collect();
         self.withdraw(&read)?;
@@ -225,7 +230,12 @@ impl Intake {
     }
 
     /// Fills an empty batch; see [`broker::Lane::poll`].
-    pub(super) fn fill(&mut self, max_wait: Duration, limits: PollLimits, batch: &mut LaneBatch) -> Result<Vec<Incident>, Weather> {
+    pub(super) fn fill(
+        &mut self,
+        max_wait: Duration,
+        limits: PollLimits,
+        batch: &mut LaneBatch,
+    ) -> Result<Vec<Incident>, Weather> {
         let deadline = Instant::now() + max_wait;
         let mut incidents = Vec::new();
         let mut bytes = 0;
@@ -250,7 +260,9 @@ impl Intake {
     /// Takes a record into the batch; its size in bytes.
     fn accept(&mut self, message: Message, batch: &mut LaneBatch) -> usize {
         let Some(place) = batch.place(&message) else { return 0 };
-        let Some(held) = broker::Batch::partitions(batch).get(place).and_then(|inbox| self.held.get_mut(inbox)) else { return 0 };
+        let Some(held) = broker::Batch::partitions(batch).get(place).and_then(|inbox| self.held.get_mut(inbox)) else {
+            return 0;
+        };
         let offset = Offset(message.offset());
         if held.flow != Flow::Reads || offset < held.position {
             return 0;

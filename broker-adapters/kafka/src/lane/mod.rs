@@ -43,7 +43,12 @@ pub(crate) struct KafkaLane {
 
 impl KafkaLane {
     /// Takes the slot: fences its owner first, so that what is read afterwards cannot move any more.
-    pub(crate) fn take(kafka: &KafkaOptions, asker: Arc<Asker>, slot: Slot, options: &LaneOptions) -> Result<Self, Weather> {
+    pub(crate) fn take(
+        kafka: &KafkaOptions,
+        asker: Arc<Asker>,
+        slot: Slot,
+        options: &LaneOptions,
+    ) -> Result<Self, Weather> {
         let transactor = TransactorOptions {
             role: "lane",
             transaction_timeout: options.transaction_timeout,
@@ -59,8 +64,12 @@ impl KafkaLane {
             .set("queued.max.messages.kbytes", (options.queue_bytes / 1024).max(1).to_string())
             .set("fetch.message.max.bytes", per_partition.to_string())
             .set("fetch.max.bytes", options.queue_bytes.max(per_partition).max(1_000_000).to_string())
-            .set("receive.message.max.bytes", options.queue_bytes.saturating_add(per_partition).max(100_000_000).to_string());
-        let inlet = Inlet::new(&config).map_err(|error| Weather::new(format!("make the consumer of slot {slot}"), error))?;
+            .set(
+                "receive.message.max.bytes",
+                options.queue_bytes.saturating_add(per_partition).max(100_000_000).to_string(),
+            );
+        let inlet =
+            Inlet::new(&config).map_err(|error| Weather::new(format!("make the consumer of slot {slot}"), error))?;
         Ok(Self {
             slot,
             options: options.clone(),
@@ -204,7 +213,8 @@ impl KafkaLane {
             return Err(self.unsent(index, code, code.to_string()));
         }
         if !away.is_empty() {
-            let why = away.iter().map(|(inbox, code)| format!("outputs of {inbox}: {code}")).collect::<Vec<_>>().join("; ");
+            let why =
+                away.iter().map(|(inbox, code)| format!("outputs of {inbox}: {code}")).collect::<Vec<_>>().join("; ");
             return Err(self.abandon(LaneError::Aborted { why, partitions: away.into_keys().collect() }));
         }
         Ok(sent)
@@ -293,7 +303,10 @@ fn replaced_size(routes: &[Route], index: usize) -> Option<usize> {
 }
 
 impl Lane for KafkaLane {
-    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LaneError> {
+    fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LaneError> {
         Ok(self.intake.committed(partitions)?)
     }
 

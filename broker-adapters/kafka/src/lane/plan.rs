@@ -86,7 +86,9 @@ impl Plan {
             else {
                 continue;
             };
-            let (Some(inbox), Some(output)) = (batch.partitions().get(*place), outputs.get_mut(*place)) else { continue };
+            let (Some(inbox), Some(output)) = (batch.partitions().get(*place), outputs.get_mut(*place)) else {
+                continue;
+            };
             let output = match output {
                 Some(output) => output,
                 None => output.insert(self.empty_output(*place, inbox, batch, intake)?),
@@ -104,7 +106,13 @@ impl Plan {
         Ok(outputs.into_iter().flatten().collect())
     }
 
-    fn empty_output(&self, place: usize, inbox: &TopicPartition, batch: &LaneBatch, intake: &Intake) -> Result<PartitionOutput, String> {
+    fn empty_output(
+        &self,
+        place: usize,
+        inbox: &TopicPartition,
+        batch: &LaneBatch,
+        intake: &Intake,
+    ) -> Result<PartitionOutput, String> {
         let unknown = || format!("{inbox} is in the batch and not assigned");
         let from = intake.held(inbox).ok_or_else(unknown)?.committed;
         let stop = self.stops.get(place).copied().flatten().and_then(|stop| batch.messages.get(stop));
@@ -112,6 +120,13 @@ impl Plan {
             Some(message) => Offset(message.offset()),
             None => intake.after(inbox).ok_or_else(unknown)?,
         };
-        Ok(PartitionOutput { inbox: inbox.clone(), from, to, product: Vec::new(), quarantine: Vec::new(), withheld: Vec::new() })
+        Ok(PartitionOutput {
+            inbox: inbox.clone(),
+            from,
+            to,
+            product: Vec::new(),
+            quarantine: Vec::new(),
+            withheld: Vec::new(),
+        })
     }
 }

@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn primitives_are_their_names() {
         assert_eq!(canonical("\"null\""), ("\"null\"".to_owned(), 7_195_948_357_588_979_594));
-        assert_eq!(canonical(r#"{"type":"long","logicalType":"timestamp-millis"}"#), ("\"long\"".to_owned(), -3_434_872_931_120_570_953));
+        assert_eq!(
+            canonical(r#"{"type":"long","logicalType":"timestamp-millis"}"#),
+            ("\"long\"".to_owned(), -3_434_872_931_120_570_953)
+        );
     }
 
     #[test]

@@ -88,7 +88,10 @@ impl Check<'_> {
             return known;
         }
         if self.path.len() > MAX_DEPTH || self.known.len() >= MAX_PAIRS {
-            return self.refuse(IncompatibilityKind::TooLarge, "the schemas are too large or too entangled to be compared".to_owned());
+            return self.refuse(
+                IncompatibilityKind::TooLarge,
+                "the schemas are too large or too entangled to be compared".to_owned(),
+            );
         }
         self.known.insert((reader, writer), true);
         let compatible = self.compare(reader, writer);
@@ -151,7 +154,8 @@ impl Check<'_> {
         if fits {
             return true;
         }
-        let message = format!("reader union lacking writer type: {}", self.writer.node(writer).kind.type_word().to_uppercase());
+        let message =
+            format!("reader union lacking writer type: {}", self.writer.node(writer).kind.type_word().to_uppercase());
         self.refuse(IncompatibilityKind::MissingUnionBranch, message)
     }
 
@@ -160,7 +164,10 @@ impl Check<'_> {
             return true;
         }
         self.path.push("name".to_owned());
-        let compatible = self.refuse(IncompatibilityKind::NameMismatch, format!("expected: {writer}, but the reader's name is {reader}"));
+        let compatible = self.refuse(
+            IncompatibilityKind::NameMismatch,
+            format!("expected: {writer}, but the reader's name is {reader}"),
+        );
         self.path.pop();
         compatible
     }
@@ -180,12 +187,16 @@ impl Check<'_> {
     fn enumeration(&mut self, reader: &Enumeration, writer: &Enumeration) -> bool {
         let names = self.names(&reader.name, &reader.aliases, &writer.name);
         let ours: std::collections::HashSet<&str> = reader.symbols.iter().map(String::as_str).collect();
-        let missing: Vec<&str> = writer.symbols.iter().map(String::as_str).filter(|symbol| !ours.contains(symbol)).collect();
+        let missing: Vec<&str> =
+            writer.symbols.iter().map(String::as_str).filter(|symbol| !ours.contains(symbol)).collect();
         if missing.is_empty() || reader.default.is_some() {
             return names;
         }
         self.path.push("symbols".to_owned());
-        let compatible = self.refuse(IncompatibilityKind::MissingEnumSymbols, format!("the reader lacks the symbols [{}]", missing.join(", ")));
+        let compatible = self.refuse(
+            IncompatibilityKind::MissingEnumSymbols,
+            format!("the reader lacks the symbols [{}]", missing.join(", ")),
+        );
         self.path.pop();
         compatible
     }
@@ -221,7 +232,10 @@ impl Check<'_> {
 
 /// The writer's field that a reader's field takes its value from.
 fn source<'a>(field: &Field, written: &HashMap<&str, &'a Field>) -> Option<&'a Field> {
-    written.get(field.name.as_str()).or_else(|| field.aliases.iter().find_map(|alias| written.get(alias.as_str()))).copied()
+    written
+        .get(field.name.as_str())
+        .or_else(|| field.aliases.iter().find_map(|alias| written.get(alias.as_str())))
+        .copied()
 }
 
 fn simple(name: &str) -> &str {

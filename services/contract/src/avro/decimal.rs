@@ -144,7 +144,9 @@ mod tests {
 
     #[test]
     fn digits_come_back() {
-        for number in ["0", "1", "-1", "127", "128", "-128", "-129", "255", "256", "99999999999999999999999999999999999999"] {
+        for number in
+            ["0", "1", "-1", "127", "128", "-128", "-129", "255", "256", "99999999999999999999999999999999999999"]
+        {
             let bytes = unscaled(number, 38, 0).expect("fits");
             assert_eq!(text(&bytes, 0).as_deref(), Some(number), "{bytes:?}");
         }

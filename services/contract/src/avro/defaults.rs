@@ -42,14 +42,23 @@ fn fits(schema: &Schema, id: NodeId, value: &Value, depth: usize, steps: &mut us
         Kind::Boolean => value.is_boolean(),
         Kind::Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
         Kind::Long => value.as_i64().is_some(),
-        Kind::Float | Kind::Double => value.is_number() || matches!(value.as_str(), Some("NaN" | "Infinity" | "-Infinity")),
+        Kind::Float | Kind::Double => {
+            value.is_number() || matches!(value.as_str(), Some("NaN" | "Infinity" | "-Infinity"))
+        }
         Kind::Bytes | Kind::String | Kind::Enum(_) | Kind::Fixed(_) => value.is_string(),
-        Kind::Array(items) => value.as_array().is_some_and(|values| values.iter().all(|value| fits(schema, *items, value, depth + 1, steps))),
-        Kind::Map(values) => value.as_object().is_some_and(|map| map.values().all(|value| fits(schema, *values, value, depth + 1, steps))),
+        Kind::Array(items) => value
+            .as_array()
+            .is_some_and(|values| values.iter().all(|value| fits(schema, *items, value, depth + 1, steps))),
+        Kind::Map(values) => value
+            .as_object()
+            .is_some_and(|map| map.values().all(|value| fits(schema, *values, value, depth + 1, steps))),
         Kind::Union(branches) => branches.iter().any(|branch| fits(schema, *branch, value, depth + 1, steps)),
         Kind::Record(record) => value.as_object().is_some_and(|object| {
             record.fields.iter().all(|field| {
-                object.get(&field.name).or(field.default.as_ref()).is_some_and(|value| fits(schema, field.node, value, depth + 1, steps))
+                object
+                    .get(&field.name)
+                    .or(field.default.as_ref())
+                    .is_some_and(|value| fits(schema, field.node, value, depth + 1, steps))
             })
         }),
     }

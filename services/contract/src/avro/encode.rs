@@ -170,7 +170,11 @@ impl Encoder<'_> {
                 (Some(value), _) => self.within(step, field.node, value, source, out),
                 (None, Some(default)) => self.within(step, field.node, default, Source::Default, out),
                 (None, None) => {
-                    let hint = if self.schema.nullable(field.node).is_some() { "; write null where there is no value" } else { "" };
+                    let hint = if self.schema.nullable(field.node).is_some() {
+                        "; write null where there is no value"
+                    } else {
+                        ""
+                    };
                     self.absent(step, format!("is missing and has no default{hint}"));
                 }
             }
@@ -271,7 +275,8 @@ fn scalar(kind: &Kind, logical: Option<Logical>, value: &Value, out: &mut Vec<u8
         Kind::Enum(enumeration) => {
             let symbol = value.as_str().ok_or("is not a string, which a symbol is")?;
             let index = enumeration.symbols.iter().position(|known| known == symbol);
-            let index = index.ok_or_else(|| format!("is no symbol of {}: {}", enumeration.name, some(&enumeration.symbols)))?;
+            let index =
+                index.ok_or_else(|| format!("is no symbol of {}: {}", enumeration.name, some(&enumeration.symbols)))?;
             number(i64::try_from(index).unwrap_or(i64::MAX), out);
         }
         Kind::Array(_) | Kind::Map(_) | Kind::Union(_) | Kind::Record(_) => return Err("has parts".to_owned()),
@@ -325,8 +330,10 @@ fn opaque(logical: Option<Logical>, value: &Value, size: Option<usize>) -> Resul
 
 fn uuid(text: &str) -> Result<Vec<u8>, String> {
     let refused = || "is not a UUID like 123e4567-e89b-12d3-a456-426614174000".to_owned();
-    let shape = text.len() == 36 && text.bytes().enumerate().all(|(index, byte)| (byte == b'-') == matches!(index, 8 | 13 | 18 | 23));
-    let digits: Option<Vec<u32>> = text.chars().filter(|letter| *letter != '-').map(|letter| letter.to_digit(16)).collect();
+    let shape = text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| (byte == b'-') == matches!(index, 8 | 13 | 18 | 23));
+    let digits: Option<Vec<u32>> =
+        text.chars().filter(|letter| *letter != '-').map(|letter| letter.to_digit(16)).collect();
     let digits = digits.filter(|_| shape).ok_or_else(refused)?;
     Ok(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | *digit) as u8).collect())
 }

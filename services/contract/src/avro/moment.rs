@@ -45,7 +45,8 @@ pub(super) fn text(logical: Logical, count: i64) -> Option<String> {
 /// # Errors
 /// A sentence, where the text is none or is finer than the type can hold.
 pub(super) fn count(logical: Logical, text: &str) -> Result<i64, String> {
-    let (unit, nanoseconds) = unit(logical).zip(nanoseconds(logical, text)).ok_or_else(|| format!("is not {}", example(logical)))?;
+    let (unit, nanoseconds) =
+        unit(logical).zip(nanoseconds(logical, text)).ok_or_else(|| format!("is not {}", example(logical)))?;
     if nanoseconds % unit != 0 {
         return Err(format!("is finer than {} can hold", name(logical)));
     }
@@ -56,12 +57,18 @@ fn nanoseconds(logical: Logical, text: &str) -> Option<i128> {
     // jiff reads a date out of a longer text; here a date is a date.
     let utc = |moment: DateTime| TimeZone::UTC.to_timestamp(moment).ok().map(Timestamp::as_nanosecond);
     match logical {
-        Logical::Date if text.len() <= 13 && !text.contains(['T', 't', ' ']) => utc(text.parse::<Date>().ok()?.to_datetime(Time::midnight())),
+        Logical::Date if text.len() <= 13 && !text.contains(['T', 't', ' ']) => {
+            utc(text.parse::<Date>().ok()?.to_datetime(Time::midnight()))
+        }
         Logical::TimeMillis | Logical::TimeMicros if text.contains(':') && !text.contains('-') => {
             utc(Date::constant(1970, 1, 1).to_datetime(text.parse::<Time>().ok()?))
         }
-        Logical::TimestampMillis | Logical::TimestampMicros | Logical::TimestampNanos => text.parse::<Timestamp>().ok().map(Timestamp::as_nanosecond),
-        Logical::LocalTimestampMillis | Logical::LocalTimestampMicros | Logical::LocalTimestampNanos => utc(text.parse::<DateTime>().ok()?),
+        Logical::TimestampMillis | Logical::TimestampMicros | Logical::TimestampNanos => {
+            text.parse::<Timestamp>().ok().map(Timestamp::as_nanosecond)
+        }
+        Logical::LocalTimestampMillis | Logical::LocalTimestampMicros | Logical::LocalTimestampNanos => {
+            utc(text.parse::<DateTime>().ok()?)
+        }
         _ => None,
     }
 }
@@ -81,7 +88,9 @@ fn example(logical: Logical) -> &'static str {
     match logical {
         Logical::Date => "a date like 2026-01-31",
         Logical::TimeMillis | Logical::TimeMicros => "a time like 23:59:59.5",
-        Logical::TimestampMillis | Logical::TimestampMicros | Logical::TimestampNanos => "a timestamp like 2026-01-31T23:59:59.5Z, with its offset or Z",
+        Logical::TimestampMillis | Logical::TimestampMicros | Logical::TimestampNanos => {
+            "a timestamp like 2026-01-31T23:59:59.5Z, with its offset or Z"
+        }
         _ => "a local timestamp like 2026-01-31T23:59:59.5, without an offset",
     }
 }

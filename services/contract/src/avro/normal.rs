@@ -10,7 +10,8 @@ use super::parse::primitive;
 use super::schema::Schema;
 
 /// Attributes with a meaning of their own, which are no free properties of a schema.
-const SCHEMA_WORDS: [&str; 10] = ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
+const SCHEMA_WORDS: [&str; 10] =
+    ["doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "type", "aliases"];
 /// The same for a field.
 const FIELD_WORDS: [&str; 6] = ["default", "doc", "name", "order", "type", "aliases"];
 
@@ -44,7 +45,9 @@ impl Writer {
             return name.to_owned();
         }
         let full = match space {
-            Some(space) if !name.contains('.') && self.defined.contains(&format!("{space}.{name}")) => format!("{space}.{name}"),
+            Some(space) if !name.contains('.') && self.defined.contains(&format!("{space}.{name}")) => {
+                format!("{space}.{name}")
+            }
             _ => name.to_owned(),
         };
         relative(&full, space)
@@ -77,7 +80,13 @@ impl Writer {
         Value::Object(out)
     }
 
-    fn named(&mut self, word: &str, object: &Map<String, Value>, enclosing: Option<&str>, mut out: Map<String, Value>) -> Value {
+    fn named(
+        &mut self,
+        word: &str,
+        object: &Map<String, Value>,
+        enclosing: Option<&str>,
+        mut out: Map<String, Value>,
+    ) -> Value {
         let written = object.get("name").and_then(Value::as_str).unwrap_or_default();
         let (space, simple) = match written.rsplit_once('.') {
             Some((space, simple)) => (Some(space), simple),
@@ -108,7 +117,8 @@ impl Writer {
             }
         }
         if let Some(aliases) = object.get("aliases").and_then(Value::as_array).filter(|aliases| !aliases.is_empty()) {
-            let aliases = aliases.iter().filter_map(Value::as_str).map(|alias| Value::from(relative(alias, space))).collect();
+            let aliases =
+                aliases.iter().filter_map(Value::as_str).map(|alias| Value::from(relative(alias, space))).collect();
             out.insert("aliases".to_owned(), Value::Array(aliases));
         }
         Value::Object(out)
@@ -126,7 +136,9 @@ impl Writer {
         if let Some(default) = field.get("default") {
             out.insert("default".to_owned(), default.clone());
         }
-        if let Some(order) = field.get("order").and_then(Value::as_str).map(str::to_ascii_lowercase).filter(|order| order != "ascending") {
+        if let Some(order) =
+            field.get("order").and_then(Value::as_str).map(str::to_ascii_lowercase).filter(|order| order != "ascending")
+        {
             out.insert("order".to_owned(), Value::from(order));
         }
         if field.get("aliases").and_then(Value::as_array).is_some_and(|aliases| !aliases.is_empty()) {

@@ -46,10 +46,14 @@ impl Schema {
     /// [`SchemaError`] for the first thing that is not Avro.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         if text.len() > MAX_TEXT {
-            return Err(SchemaError::new("", format!("the text has {} bytes; at most {MAX_TEXT} are read", text.len())));
+            return Err(SchemaError::new(
+                "",
+                format!("the text has {} bytes; at most {MAX_TEXT} are read", text.len()),
+            ));
         }
         // Avro allows a bare primitive name as a whole schema only as a JSON string.
-        let value: Value = serde_json::from_str(text).map_err(|why| SchemaError::new("", format!("this is not JSON: {why}")))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|why| SchemaError::new("", format!("this is not JSON: {why}")))?;
         let mut parser = Parser { nodes: Vec::new(), names: HashMap::new() };
         let root = parser.schema(&value, "", None, 0)?;
         let schema = Self { text: text.into(), nodes: parser.nodes, root };
@@ -139,7 +143,13 @@ struct Parser {
 }
 
 impl Parser {
-    fn schema(&mut self, value: &Value, path: &str, namespace: Option<&str>, depth: usize) -> Result<NodeId, SchemaError> {
+    fn schema(
+        &mut self,
+        value: &Value,
+        path: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<NodeId, SchemaError> {
         if depth > MAX_DEPTH {
             return Err(SchemaError::new(path, format!("types are nested more than {MAX_DEPTH} deep")));
         }
@@ -147,7 +157,10 @@ impl Parser {
             Value::String(name) => self.reference(name, path, namespace),
             Value::Array(branches) => self.union(branches, path, namespace, depth),
             Value::Object(object) => self.object(object, path, namespace, depth),
-            other => Err(SchemaError::new(path, format!("{} is no type; a type is a name, an object or an array", shown(other)))),
+            other => Err(SchemaError::new(
+                path,
+                format!("{} is no type; a type is a name, an object or an array", shown(other)),
+            )),
         }
     }
 
@@ -155,7 +168,8 @@ impl Parser {
         if self.nodes.len() >= MAX_NODES {
             return Err(SchemaError::new(path, format!("the schema has more than {MAX_NODES} types")));
         }
-        let id = u32::try_from(self.nodes.len()).map_err(|_| SchemaError::new(path, "the schema has too many types"))?;
+        let id =
+            u32::try_from(self.nodes.len()).map_err(|_| SchemaError::new(path, "the schema has too many types"))?;
         self.nodes.push(Node { kind, logical });
         Ok(NodeId(id))
     }
@@ -170,11 +184,20 @@ impl Parser {
             _ => name.to_owned(),
         };
         self.names.get(&qualified).or_else(|| self.names.get(name)).copied().ok_or_else(|| {
-            SchemaError::new(path, format!("{name:?} is no primitive type and no type of that name is defined before this place"))
+            SchemaError::new(
+                path,
+                format!("{name:?} is no primitive type and no type of that name is defined before this place"),
+            )
         })
     }
 
-    fn union(&mut self, branches: &[Value], path: &str, namespace: Option<&str>, depth: usize) -> Result<NodeId, SchemaError> {
+    fn union(
+        &mut self,
+        branches: &[Value],
+        path: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<NodeId, SchemaError> {
         let id = self.add(Kind::Union(Vec::new()), None, path)?;
         let mut ids = Vec::with_capacity(branches.len().min(MAX_NODES));
         let mut seen = HashSet::new();
@@ -205,7 +228,13 @@ impl Parser {
         }
     }
 
-    fn object(&mut self, object: &Map<String, Value>, path: &str, namespace: Option<&str>, depth: usize) -> Result<NodeId, SchemaError> {
+    fn object(
+        &mut self,
+        object: &Map<String, Value>,
+        path: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<NodeId, SchemaError> {
         let place = join(path, "type");
         match object.get("type") {
             None => Err(SchemaError::new(path, "a type that is an object needs \"type\"")),
@@ -233,12 +262,27 @@ impl Parser {
         }
     }
 
-    fn inner(&mut self, object: &Map<String, Value>, key: &str, path: &str, namespace: Option<&str>, depth: usize) -> Result<NodeId, SchemaError> {
-        let inner = object.get(key).ok_or_else(|| SchemaError::new(path, format!("{key:?} is missing; it says the type inside")))?;
+    fn inner(
+        &mut self,
+        object: &Map<String, Value>,
+        key: &str,
+        path: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<NodeId, SchemaError> {
+        let inner = object
+            .get(key)
+            .ok_or_else(|| SchemaError::new(path, format!("{key:?} is missing; it says the type inside")))?;
         self.schema(inner, &join(path, key), namespace, depth + 1)
     }
 
-    fn record(&mut self, object: &Map<String, Value>, path: &str, namespace: Option<&str>, depth: usize) -> Result<NodeId, SchemaError> {
+    fn record(
+        &mut self,
+        object: &Map<String, Value>,
+        path: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<NodeId, SchemaError> {
         let Named { name, aliases, space } = named(object, path, namespace)?;
         let doc = doc(object);
         let mut record = Record { name: name.clone(), aliases, doc, fields: Vec::new() };
@@ -252,7 +296,10 @@ impl Parser {
             let place = join(path, &format!("fields[{index}]"));
             let field = self.record_field(field, &place, space.as_deref(), depth)?;
             if !seen.insert(field.name.clone()) {
-                return Err(SchemaError::new(&place, format!("the record {name} has the field {:?} twice", field.name)));
+                return Err(SchemaError::new(
+                    &place,
+                    format!("the record {name} has the field {:?} twice", field.name),
+                ));
             }
             record.fields.push(field);
         }
@@ -260,18 +307,30 @@ impl Parser {
         Ok(id)
     }
 
-    fn record_field(&mut self, value: &Value, path: &str, namespace: Option<&str>, depth: usize) -> Result<Field, SchemaError> {
+    fn record_field(
+        &mut self,
+        value: &Value,
+        path: &str,
+        namespace: Option<&str>,
+        depth: usize,
+    ) -> Result<Field, SchemaError> {
         let Value::Object(object) = value else {
             return Err(SchemaError::new(path, format!("{} is no field; a field is an object", shown(value))));
         };
         let name = text(object, "name", path)?;
         check_name(name, &join(path, "name"))?;
-        let inner = object.get("type").ok_or_else(|| SchemaError::new(path, format!("the field {name:?} needs \"type\"")))?;
+        let inner =
+            object.get("type").ok_or_else(|| SchemaError::new(path, format!("the field {name:?} needs \"type\"")))?;
         let node = self.schema(inner, &join(path, "type"), namespace, depth + 1)?;
         if let Some(order) = object.get("order") {
-            let known = order.as_str().is_some_and(|order| ["ascending", "descending", "ignore"].contains(&order.to_ascii_lowercase().as_str()));
+            let known = order.as_str().is_some_and(|order| {
+                ["ascending", "descending", "ignore"].contains(&order.to_ascii_lowercase().as_str())
+            });
             if !known {
-                return Err(SchemaError::new(&join(path, "order"), "the order is \"ascending\", \"descending\" or \"ignore\""));
+                return Err(SchemaError::new(
+                    &join(path, "order"),
+                    "the order is \"ascending\", \"descending\" or \"ignore\"",
+                ));
             }
         }
         Ok(Field {
@@ -283,7 +342,12 @@ impl Parser {
         })
     }
 
-    fn enumeration(&mut self, object: &Map<String, Value>, path: &str, namespace: Option<&str>) -> Result<NodeId, SchemaError> {
+    fn enumeration(
+        &mut self,
+        object: &Map<String, Value>,
+        path: &str,
+        namespace: Option<&str>,
+    ) -> Result<NodeId, SchemaError> {
         let Named { name, aliases, .. } = named(object, path, namespace)?;
         if !object.contains_key("symbols") {
             return Err(SchemaError::new(path, format!("the enum {name} needs \"symbols\", an array of names")));
@@ -301,7 +365,10 @@ impl Parser {
             None | Some(Value::Null) => None,
             Some(Value::String(symbol)) if seen.contains(symbol) => Some(symbol.clone()),
             Some(other) => {
-                return Err(SchemaError::new(&join(path, "default"), format!("{} is no symbol of the enum {name}", shown(other))));
+                return Err(SchemaError::new(
+                    &join(path, "default"),
+                    format!("{} is no symbol of the enum {name}", shown(other)),
+                ));
             }
         };
         let id = self.add(Kind::Enum(Enumeration { name: name.clone(), aliases, symbols, default }), None, path)?;
@@ -309,11 +376,23 @@ impl Parser {
         Ok(id)
     }
 
-    fn fixed(&mut self, object: &Map<String, Value>, path: &str, namespace: Option<&str>) -> Result<NodeId, SchemaError> {
+    fn fixed(
+        &mut self,
+        object: &Map<String, Value>,
+        path: &str,
+        namespace: Option<&str>,
+    ) -> Result<NodeId, SchemaError> {
         let Named { name, aliases, .. } = named(object, path, namespace)?;
-        let size = object.get("size").and_then(Value::as_u64).filter(|size| i32::try_from(*size).is_ok()).and_then(|size| usize::try_from(size).ok());
+        let size = object
+            .get("size")
+            .and_then(Value::as_u64)
+            .filter(|size| i32::try_from(*size).is_ok())
+            .and_then(|size| usize::try_from(size).ok());
         let Some(size) = size else {
-            return Err(SchemaError::new(path, format!("the fixed {name} needs \"size\", a whole number of bytes from 0 to {}", i32::MAX)));
+            return Err(SchemaError::new(
+                path,
+                format!("the fixed {name} needs \"size\", a whole number of bytes from 0 to {}", i32::MAX),
+            ));
         };
         let kind = Kind::Fixed(Fixed { name: name.clone(), aliases, size });
         let logical = logical(object, &kind);
@@ -327,7 +406,10 @@ impl Parser {
             return Err(SchemaError::new(path, format!("{name} is a primitive type and cannot be defined")));
         }
         if self.names.insert(name.to_owned(), id).is_some() {
-            return Err(SchemaError::new(path, format!("the type {name} is defined a second time; name it where it is used again")));
+            return Err(SchemaError::new(
+                path,
+                format!("the type {name} is defined a second time; name it where it is used again"),
+            ));
         }
         Ok(())
     }
@@ -348,7 +430,12 @@ fn named(object: &Map<String, Value>, path: &str, enclosing: Option<&str>) -> Re
         None => match object.get("namespace") {
             None | Some(Value::Null) => (enclosing.map(str::to_owned), written),
             Some(Value::String(space)) => (Some(space.clone()).filter(|space| !space.is_empty()), written),
-            Some(other) => return Err(SchemaError::new(&join(path, "namespace"), format!("{} is no namespace; it is a string", shown(other)))),
+            Some(other) => {
+                return Err(SchemaError::new(
+                    &join(path, "namespace"),
+                    format!("{} is no namespace; it is a string", shown(other)),
+                ));
+            }
         },
     };
     check_name(simple, &place)?;
@@ -369,7 +456,13 @@ fn check_name(name: &str, path: &str) -> Result<(), SchemaError> {
     if first && letters.all(|letter| letter.is_alphanumeric() || letter == '_') {
         return Ok(());
     }
-    Err(SchemaError::new(path, format!("{} is no name; a name is letters, digits and _ and does not begin with a digit", shown(&Value::from(name)))))
+    Err(SchemaError::new(
+        path,
+        format!(
+            "{} is no name; a name is letters, digits and _ and does not begin with a digit",
+            shown(&Value::from(name))
+        ),
+    ))
 }
 
 fn text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, SchemaError> {
@@ -388,7 +481,10 @@ fn texts(object: &Map<String, Value>, key: &str, path: &str) -> Result<Vec<Strin
             .enumerate()
             .map(|(index, item)| match item {
                 Value::String(text) => Ok(text.clone()),
-                other => Err(SchemaError::new(&join(path, &format!("{key}[{index}]")), format!("{} is no string", shown(other)))),
+                other => Err(SchemaError::new(
+                    &join(path, &format!("{key}[{index}]")),
+                    format!("{} is no string", shown(other)),
+                )),
             })
             .collect(),
         Some(other) => Err(SchemaError::new(&join(path, key), format!("{} is no array of strings", shown(other)))),
@@ -439,7 +535,9 @@ fn logical(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
 }
 
 fn decimal(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
-    let whole = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= i32::MAX as u32);
+    let whole = |value: &Value| {
+        value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= i32::MAX as u32)
+    };
     let precision = whole(object.get("precision")?).filter(|precision| *precision > 0)?;
     let scale = match object.get("scale") {
         None => 0,

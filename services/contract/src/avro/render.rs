@@ -63,9 +63,10 @@ fn least(schema: &Schema, index: usize, depth: usize, sizes: &mut [Option<usize>
         Some(Kind::Float) => 4,
         Some(Kind::Double) => 8,
         Some(Kind::Fixed(fixed)) => fixed.size,
-        Some(Kind::Record(record)) => {
-            record.fields.iter().fold(0_usize, |sum, field| sum.saturating_add(least(schema, field.node.0 as usize, depth + 1, sizes)))
-        }
+        Some(Kind::Record(record)) => record
+            .fields
+            .iter()
+            .fold(0_usize, |sum, field| sum.saturating_add(least(schema, field.node.0 as usize, depth + 1, sizes))),
         Some(_) => 1,
     };
     if let Some(known) = sizes.get_mut(index) {
@@ -140,7 +141,10 @@ impl<'a> Cursor<'a> {
         if depth > MAX_DEPTH {
             return Err(self.malformed(format!("values are nested more than {MAX_DEPTH} deep")));
         }
-        self.values = self.values.checked_sub(1).ok_or_else(|| self.malformed(format!("there are more than {MAX_VALUES} values")))?;
+        self.values = self
+            .values
+            .checked_sub(1)
+            .ok_or_else(|| self.malformed(format!("there are more than {MAX_VALUES} values")))?;
         let schema = self.schema;
         let node = schema.node(id);
         match &node.kind {
@@ -161,12 +165,15 @@ impl<'a> Cursor<'a> {
             Kind::Enum(enumeration) => {
                 let index = self.int()?;
                 let symbol = usize::try_from(index).ok().and_then(|index| enumeration.symbols.get(index));
-                symbol.map(|symbol| Value::from(symbol.as_str())).ok_or_else(|| self.malformed(format!("{index} is no symbol of {}", enumeration.name)))
+                symbol
+                    .map(|symbol| Value::from(symbol.as_str()))
+                    .ok_or_else(|| self.malformed(format!("{index} is no symbol of {}", enumeration.name)))
             }
             Kind::Union(branches) => {
                 let index = self.long()?;
                 let branch = usize::try_from(index).ok().and_then(|index| branches.get(index)).copied();
-                let branch = branch.ok_or_else(|| self.malformed(format!("{index} is no branch of a union of {}", branches.len())))?;
+                let branch = branch
+                    .ok_or_else(|| self.malformed(format!("{index} is no branch of a union of {}", branches.len())))?;
                 self.value(branch, depth + 1)
             }
             Kind::Record(record) => {
@@ -201,7 +208,11 @@ impl<'a> Cursor<'a> {
         self.sizes.get(id.0 as usize).copied().flatten().unwrap_or(0)
     }
 
-    fn blocks(&mut self, size: usize, mut item: impl FnMut(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    fn blocks(
+        &mut self,
+        size: usize,
+        mut item: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         let mut empty = 0_usize;
         loop {
             let count = self.long()?;
@@ -217,12 +228,16 @@ impl<'a> Cursor<'a> {
             let count = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
             let remaining = self.body.len() - self.offset;
             if count.checked_mul(size).is_none_or(|needed| needed > remaining) {
-                return Err(self.malformed(format!("a block claims {count} items, more than {remaining} bytes can hold")));
+                return Err(
+                    self.malformed(format!("a block claims {count} items, more than {remaining} bytes can hold"))
+                );
             }
             if size == 0 {
                 empty = empty.saturating_add(count);
                 if empty > MAX_EMPTY_ITEMS {
-                    return Err(self.malformed(format!("a block claims {count} items of no bytes; at most {MAX_EMPTY_ITEMS} are read")));
+                    return Err(self.malformed(format!(
+                        "a block claims {count} items of no bytes; at most {MAX_EMPTY_ITEMS} are read"
+                    )));
                 }
             }
             for _ in 0..count {
@@ -276,7 +291,8 @@ fn uuid(bytes: &[u8]) -> String {
 }
 
 fn duration(bytes: &[u8]) -> Value {
-    let mut parts = bytes.chunks_exact(4).map(|part| part.iter().rev().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte)));
+    let mut parts =
+        bytes.chunks_exact(4).map(|part| part.iter().rev().fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte)));
     let mut object = Map::new();
     for name in ["months", "days", "millis"] {
         object.insert(name.to_owned(), Value::from(parts.next().unwrap_or(0)));

@@ -31,11 +31,20 @@ fn order() -> Value {
 fn what_is_no_schema_is_refused_with_its_place() {
     let cases = [
         (json!({"type": "record", "name": "R"}), ""),
-        (json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "b", "type": "intt"}]}), "fields[1].type"),
+        (
+            json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "b", "type": "intt"}]}),
+            "fields[1].type",
+        ),
         (json!({"type": "record", "name": "R", "fields": [{"name": "a b", "type": "int"}]}), "fields[0].name"),
-        (json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "a", "type": "int"}]}), "fields[1]"),
+        (
+            json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "a", "type": "int"}]}),
+            "fields[1]",
+        ),
         (json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "default": "x"}]}), "R.a"),
-        (json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": ["null", ["int"]]}]}), "fields[0].type[1]"),
+        (
+            json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": ["null", ["int"]]}]}),
+            "fields[0].type[1]",
+        ),
         (json!(["int", "int"]), "[1]"),
         (json!([{"type": "fixed", "name": "F", "size": 1}, {"type": "fixed", "name": "F", "size": 1}]), "[1]"),
         (json!({"type": "enum", "name": "E", "symbols": ["A", "A"]}), "symbols[1]"),
@@ -78,8 +87,10 @@ fn hostile_texts_are_refused_in_bounded_time() {
     let mut fields = vec![json!({"name": "f0", "type": {"type": "record", "name": "R0", "fields": []}})];
     for level in 1..40 {
         let below = format!("R{}", level - 1);
-        fields.push(json!({"name": format!("f{level}"), "type": {"type": "record", "name": format!("R{level}"), "fields": [
-            {"name": "a", "type": below, "default": {}}, {"name": "b", "type": below, "default": {}}]}}));
+        fields.push(
+            json!({"name": format!("f{level}"), "type": {"type": "record", "name": format!("R{level}"), "fields": [
+            {"name": "a", "type": below, "default": {}}, {"name": "b", "type": below, "default": {}}]}}),
+        );
     }
     assert!(refused(&json!({"type": "record", "name": "R", "fields": fields})).1.contains("too large"));
     // A default that needs itself.
@@ -133,10 +144,18 @@ fn pairs_are_judged_as_avro_java_judges_them() {
         (json!("int"), json!(["null", "int"]), vec![("TYPE_MISMATCH", "/0")]),
         (json!("int"), json!(["int"]), vec![]),
         (json!(["null", "int"]), json!(["int", "string"]), vec![("MISSING_UNION_BRANCH", "/1")]),
-        (one(json!([{"name": "a", "type": "int"}])), one(json!([])), vec![("READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/0")]),
+        (
+            one(json!([{"name": "a", "type": "int"}])),
+            one(json!([])),
+            vec![("READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/0")],
+        ),
         (one(json!([{"name": "a", "type": "int", "default": 0}])), one(json!([])), vec![]),
         (one(json!([])), one(json!([{"name": "a", "type": "int"}])), vec![]),
-        (one(json!([{"name": "b", "aliases": ["a"], "type": "long"}])), one(json!([{"name": "a", "type": "int"}])), vec![]),
+        (
+            one(json!([{"name": "b", "aliases": ["a"], "type": "long"}])),
+            one(json!([{"name": "a", "type": "int"}])),
+            vec![],
+        ),
         (list("long"), list("int"), vec![]),
         (list("int"), list("long"), vec![("TYPE_MISMATCH", "/fields/0/type")]),
         (
@@ -228,8 +247,14 @@ fn logical_types_are_shown_for_people() {
     let shown = |schema: Value, body: &[u8]| render(&parse(&schema), body).expect("well-formed");
     assert_eq!(shown(json!({"type": "int", "logicalType": "date"}), &[0]), json!("1970-01-01"));
     assert_eq!(shown(json!({"type": "int", "logicalType": "time-millis"}), &[0xd0, 0x0f]), json!("00:00:01"));
-    assert_eq!(shown(json!({"type": "long", "logicalType": "timestamp-micros"}), &[2]), json!("1970-01-01T00:00:00.000001Z"));
-    assert_eq!(shown(json!({"type": "long", "logicalType": "local-timestamp-millis"}), &[0]), json!("1970-01-01T00:00:00"));
+    assert_eq!(
+        shown(json!({"type": "long", "logicalType": "timestamp-micros"}), &[2]),
+        json!("1970-01-01T00:00:00.000001Z")
+    );
+    assert_eq!(
+        shown(json!({"type": "long", "logicalType": "local-timestamp-millis"}), &[0]),
+        json!("1970-01-01T00:00:00")
+    );
     let uuid = json!({"type": "fixed", "name": "U", "size": 16, "logicalType": "uuid"});
     assert_eq!(shown(uuid, &[0x11; 16]), json!("11111111-1111-1111-1111-111111111111"));
     assert_eq!(shown(json!("double"), &f64::NAN.to_le_bytes()), json!("NaN"));

@@ -66,7 +66,11 @@ pub fn read(contract: &Source<'_>, schema: Option<&Source<'_>>) -> Result<Read, 
     let found = root.as_ref().and_then(|root| {
         if schema.is_none() {
             let what = "no Avro schema was given with this contract";
-            mistakes.at(root.place, what, "`weir.schema` under `customProperties`, or put one `.avsc` file beside the contract");
+            mistakes.at(
+                root.place,
+                what,
+                "`weir.schema` under `customProperties`, or put one `.avsc` file beside the contract",
+            );
         }
         understand(root, avro, contract.text, &mut mistakes)
     });
@@ -157,9 +161,8 @@ fn read_schema(source: &Source<'_>, mistakes: &mut Mistakes) -> Option<avro::Sch
                     column: u32::try_from(json.column()).unwrap_or(u32::MAX),
                 },
                 // JSON is YAML, so the tree that knows its places serves here too.
-                Ok(_) => yaml::read(source.text, &mut Mistakes::new("")).map_or(Place { line: 1, column: 1 }, |root| {
-                    root.at_path(&error.path).place
-                }),
+                Ok(_) => yaml::read(source.text, &mut Mistakes::new(""))
+                    .map_or(Place { line: 1, column: 1 }, |root| root.at_path(&error.path).place),
             };
             let path = if error.path.is_empty() { String::new() } else { format!("{}: ", shown(&error.path)) };
             mistakes.at(place, format!("{path}{}", error.message), "");

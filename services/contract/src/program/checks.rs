@@ -28,7 +28,10 @@ pub(super) enum Test {
     NotNull,
     /// Both ends included.
     Int(i64, i64),
-    Range { min: Option<(Native, bool)>, max: Option<(Native, bool)> },
+    Range {
+        min: Option<(Native, bool)>,
+        max: Option<(Native, bool)>,
+    },
     MultipleOf(Native),
     Length(u64, u64),
     Pattern(Regex),
@@ -117,7 +120,9 @@ impl Test {
             (Self::OneOf(set), value) => set.holds(value),
             (Self::NoneOf(set), value) => !set.holds(value),
             (Self::Pattern(regex), Value::Text(text)) => regex.is_match(text),
-            (Self::Format(format), Value::Text(text)) => std::str::from_utf8(text).is_ok_and(|text| formats::has(*format, text)),
+            (Self::Format(format), Value::Text(text)) => {
+                std::str::from_utf8(text).is_ok_and(|text| formats::has(*format, text))
+            }
             (Self::Pattern(_) | Self::Format(_), _) => true,
             (Self::MultipleOf(step), value) => multiple(value, step),
         }
@@ -138,7 +143,8 @@ fn within(value: Value<'_>, min: Option<&(Native, bool)>, max: Option<&(Native, 
     }
     let beyond = |bound: Option<&(Native, bool)>, wrong: Ordering| {
         bound.is_some_and(|(native, excluded)| {
-            compare(value, Value::of(native)).is_some_and(|order| order == wrong || *excluded && order == Ordering::Equal)
+            compare(value, Value::of(native))
+                .is_some_and(|order| order == wrong || *excluded && order == Ordering::Equal)
         })
     };
     !beyond(min, Ordering::Less) && !beyond(max, Ordering::Greater)
@@ -172,7 +178,9 @@ pub(super) fn compile(check: &Check) -> Result<Test, String> {
         Check::Range { min, max } => range(min.as_ref(), max.as_ref()),
         Check::MultipleOf(step) => Test::MultipleOf(step.clone()),
         Check::Length { min, max } => Test::Length(min.unwrap_or(0), max.unwrap_or(u64::MAX)),
-        Check::Pattern(pattern) => Test::Pattern(Regex::new(pattern).map_err(|error| format!("the pattern cannot be compiled: {error}"))?),
+        Check::Pattern(pattern) => {
+            Test::Pattern(Regex::new(pattern).map_err(|error| format!("the pattern cannot be compiled: {error}"))?)
+        }
         Check::Format(format) => Test::Format(*format),
         Check::OneOf(values) => Test::OneOf(Set::new(values)),
         Check::NoneOf(values) => Test::NoneOf(Set::new(values)),
@@ -213,8 +221,12 @@ pub(super) fn expected(check: &Check, scale: u32) -> String {
     match check {
         Check::NotNull => "must not be null".to_owned(),
         Check::Range { min, max } => {
-            let min = min.as_ref().map(|(value, excluded)| format!("{} {}", if *excluded { "more than" } else { "at least" }, say(value)));
-            let max = max.as_ref().map(|(value, excluded)| format!("{} {}", if *excluded { "less than" } else { "at most" }, say(value)));
+            let min = min.as_ref().map(|(value, excluded)| {
+                format!("{} {}", if *excluded { "more than" } else { "at least" }, say(value))
+            });
+            let max = max
+                .as_ref()
+                .map(|(value, excluded)| format!("{} {}", if *excluded { "less than" } else { "at most" }, say(value)));
             format!("must be {}", min.into_iter().chain(max).collect::<Vec<_>>().join(" and "))
         }
         Check::MultipleOf(step) => format!("must be a multiple of {}", say(step)),
@@ -263,7 +275,12 @@ mod tests {
         let test = compile(&Check::Range { min: Some((Native::Float(0.0), false)), max: None }).expect("compiles");
         assert!(!test.holds(Value::Float(f64::NAN), 0) && test.holds(Value::Float(0.0), 0));
         let test = compile(&Check::MultipleOf(Native::Float(0.1))).expect("compiles");
-        assert!(test.holds(Value::Float(0.3), 0) && test.holds(Value::Float(19.9), 0) && !test.holds(Value::Float(0.25), 0) && !test.holds(Value::Float(f64::NAN), 0));
+        assert!(
+            test.holds(Value::Float(0.3), 0)
+                && test.holds(Value::Float(19.9), 0)
+                && !test.holds(Value::Float(0.25), 0)
+                && !test.holds(Value::Float(f64::NAN), 0)
+        );
     }
 
     #[test]

@@ -129,8 +129,10 @@ impl Compiler<'_> {
     }
 
     fn bind_rule(&mut self, rule: &Rule, index: usize) -> Result<(), Unresolvable> {
-        let failed = |why: String| Unresolvable { path: rule.path.to_string(), why: format!("rule {}: {why}", rule.id) };
-        let node = node_at(self.pair.reader, &rule.path).ok_or_else(|| failed("the contract's schema has no such path".to_owned()))?;
+        let failed =
+            |why: String| Unresolvable { path: rule.path.to_string(), why: format!("rule {}: {why}", rule.id) };
+        let node = node_at(self.pair.reader, &rule.path)
+            .ok_or_else(|| failed("the contract's schema has no such path".to_owned()))?;
         let scale = scale_of(self.pair.reader, node);
         let test = checks::compile(&rule.check).map_err(failed)?;
         let mut expected = checks::expected(&rule.check, scale);
@@ -189,7 +191,12 @@ impl Compiler<'_> {
 
     /// Whether anything looks at a path strictly below this one.
     pub(super) fn beneath(&self) -> bool {
-        self.bound && self.bindings.range(self.path.clone()..).find(|(path, _)| **path != self.path).is_some_and(|(path, _)| path.starts_with(&self.path))
+        self.bound
+            && self
+                .bindings
+                .range(self.path.clone()..)
+                .find(|(path, _)| **path != self.path)
+                .is_some_and(|(path, _)| path.starts_with(&self.path))
     }
 
     /// Whether anything looks at this path or below it.
@@ -387,7 +394,8 @@ impl Compiler<'_> {
     }
 
     fn symbol(&mut self, written: &Enumeration, read: &Enumeration, needed: bool) {
-        let symbols: Vec<Option<Arc<str>>> = written.symbols.iter().map(|symbol| resolve::symbol_of(read, symbol).map(Arc::from)).collect();
+        let symbols: Vec<Option<Arc<str>>> =
+            written.symbols.iter().map(|symbol| resolve::symbol_of(read, symbol).map(Arc::from)).collect();
         if !needed && symbols.iter().all(Option::is_some) {
             self.emit(Op::Ordinal(symbols.len() as u32));
             return;
@@ -483,7 +491,8 @@ impl Compiler<'_> {
     }
 
     fn record(&mut self, w: NodeId, r: Option<NodeId>, written: &Record) {
-        let again = self.inline.contains(&(w, r)) || self.inline.len() > INLINE_DEPTH || self.code.ops.len() > INLINE_OPS;
+        let again =
+            self.inline.contains(&(w, r)) || self.inline.len() > INLINE_DEPTH || self.code.ops.len() > INLINE_OPS;
         if again && !self.beneath() {
             let call = match self.routines.get(&(w, r)) {
                 Some(call) => *call,
@@ -532,13 +541,17 @@ impl Compiler<'_> {
             self.steps.push(Step::Field(Arc::clone(&name)));
             self.path.push(Segment::Field(name));
             self.value(field.node, target.map(|target| target.node));
-            if target.is_none() && read.is_some() && self.contract.settings.undeclared_fields == UndeclaredFields::Refuse {
+            if target.is_none()
+                && read.is_some()
+                && self.contract.settings.undeclared_fields == UndeclaredFields::Refuse
+            {
                 self.emit_refusal(RULE_UNDECLARED, "must be declared in the contract to be sent".to_owned());
             }
             self.path.pop();
             self.steps.pop();
         }
-        for (field, _) in read.iter().flat_map(|read| &read.fields).zip(&sources).filter(|(_, source)| source.is_none()) {
+        for (field, _) in read.iter().flat_map(|read| &read.fields).zip(&sources).filter(|(_, source)| source.is_none())
+        {
             let Some(default) = &field.default else { continue };
             self.defaulted(&field.name, field.node, default);
         }
@@ -559,8 +572,12 @@ impl Compiler<'_> {
             Kind::Float => 4,
             Kind::Double => 8,
             Kind::Fixed(fixed) => fixed.size as u64,
-            Kind::Record(record) => record.fields.iter().fold(0_u64, |sum, field| sum.saturating_add(self.least(field.node, depth + 1))),
-            Kind::Union(branches) => branches.iter().map(|branch| self.least(*branch, depth + 1)).min().unwrap_or(0).saturating_add(1),
+            Kind::Record(record) => {
+                record.fields.iter().fold(0_u64, |sum, field| sum.saturating_add(self.least(field.node, depth + 1)))
+            }
+            Kind::Union(branches) => {
+                branches.iter().map(|branch| self.least(*branch, depth + 1)).min().unwrap_or(0).saturating_add(1)
+            }
             _ => 1,
         };
         self.least.insert(w, least);

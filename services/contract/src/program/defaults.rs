@@ -49,7 +49,10 @@ impl Compiler<'_> {
                     self.default_item(*item, value, Step::Index(index), Segment::Items);
                 }
                 self.emit(Op::Items(values.len() as u32));
-                let twice = values.iter().enumerate().any(|(index, value)| values.iter().skip(index + 1).any(|other| other == value));
+                let twice = values
+                    .iter()
+                    .enumerate()
+                    .any(|(index, value)| values.iter().skip(index + 1).any(|other| other == value));
                 for check in self.unique_here().into_iter().filter(|_| twice) {
                     self.emit(Op::Broken(check));
                 }

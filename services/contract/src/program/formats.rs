@@ -14,9 +14,9 @@ pub(super) fn has(format: Format, text: &str) -> bool {
         Format::Ipv4 => text.parse::<Ipv4Addr>().is_ok(),
         Format::Ipv6 => text.parse::<Ipv6Addr>().is_ok(),
         Format::Date => date(text),
-        Format::DateTime => text
-            .split_once(['T', 't'])
-            .is_some_and(|(day, rest)| date(day) && time(rest).is_some_and(|zoned| zoned)),
+        Format::DateTime => {
+            text.split_once(['T', 't']).is_some_and(|(day, rest)| date(day) && time(rest).is_some_and(|zoned| zoned))
+        }
         Format::Time => time(text).is_some(),
     }
 }
@@ -39,7 +39,8 @@ pub(super) fn named(format: Format) -> &'static str {
 fn email(text: &str) -> bool {
     let Some((local, host)) = text.rsplit_once('@') else { return false };
     let atom = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+/=?^_`{|}~-".contains(c))
+        !part.is_empty()
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+/=?^_`{|}~-".contains(c))
     };
     local.len() <= 64 && local.split('.').all(atom) && host.contains('.') && hostname(host)
 }
@@ -55,13 +56,18 @@ fn uuid(text: &str) -> bool {
 fn uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let mut letters = scheme.bytes();
-    if !letters.next().is_some_and(|b| b.is_ascii_alphabetic()) || !letters.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+    if !letters.next().is_some_and(|b| b.is_ascii_alphabetic())
+        || !letters.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    {
         return false;
     }
     let mut bytes = rest.bytes();
     while let Some(byte) = bytes.next() {
         let fine = match byte {
-            b'%' => bytes.next().is_some_and(|b| b.is_ascii_hexdigit()) && bytes.next().is_some_and(|b| b.is_ascii_hexdigit()),
+            b'%' => {
+                bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+                    && bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+            }
             _ => byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte),
         };
         if !fine {

@@ -33,7 +33,9 @@ impl Program {
                 Ok(bytes) => (!parts.is_empty() && parts != [Found::Int(i64::from_be_bytes(bytes))]).then(equal),
             },
             (KeyKind::Avro, Some(key)) => {
-                let Ok(framed) = Framed::parse(key) else { return Some("the key must be Avro in the wire format of the schema registry".to_owned()) };
+                let Ok(framed) = Framed::parse(key) else {
+                    return Some("the key must be Avro in the wire format of the schema registry".to_owned());
+                };
                 let Some(schema) = context.key_schema else { return Some("the key's schema is not known".to_owned()) };
                 match self.avro_equals(framed.body, schema, parts) {
                     Ok(true) => None,
@@ -47,7 +49,11 @@ impl Program {
     /// The key as it may be shown.
     pub(super) fn key_shown(&self, key: Option<&[u8]>) -> Option<String> {
         let fields = &self.contract.settings.key.fields;
-        let hidden = self.contract.classified.iter().any(|path| fields.is_empty() || fields.iter().any(|field| field.0.starts_with(&path.0)));
+        let hidden = self
+            .contract
+            .classified
+            .iter()
+            .any(|path| fields.is_empty() || fields.iter().any(|field| field.0.starts_with(&path.0)));
         key.map(|key| if hidden { "***".to_owned() } else { value::cut(key) })
     }
 
@@ -62,7 +68,9 @@ impl Program {
                 Found::Text(text) => rest.write_str(text),
                 Found::Int(number) => write!(rest, "{number}"),
                 Found::Bool(value) => write!(rest, "{value}"),
-                Found::Bytes(bytes) => std::str::from_utf8(bytes).map_err(|_| fmt::Error).and_then(|text| rest.write_str(text)),
+                Found::Bytes(bytes) => {
+                    std::str::from_utf8(bytes).map_err(|_| fmt::Error).and_then(|text| rest.write_str(text))
+                }
                 Found::Null | Found::Float(_) | Found::Decimal(_) | Found::Present => Err(fmt::Error),
             }
         });

@@ -53,9 +53,16 @@ impl Layout {
     pub(super) fn of(contract: &Contract) -> Arc<Self> {
         let built_in = RULES_BUILT_IN.iter().map(|id| RuleInfo { id: RuleId::new(*id), severity: Severity::Error });
         let rules = contract.rules.iter().map(|rule| RuleInfo { id: rule.id.clone(), severity: rule.severity });
-        let conditions = contract.conditions.iter().map(|rule| RuleInfo { id: rule.id.clone(), severity: rule.severity });
-        let mut layout = Self { rules: built_in.chain(rules).chain(conditions).collect(), leaves: Vec::new(), sketches: 0, sampled: false };
-        let mut walk = Walk { schema: &contract.schema, measures: &contract.measures, path: Vec::new(), within: Vec::new() };
+        let conditions =
+            contract.conditions.iter().map(|rule| RuleInfo { id: rule.id.clone(), severity: rule.severity });
+        let mut layout = Self {
+            rules: built_in.chain(rules).chain(conditions).collect(),
+            leaves: Vec::new(),
+            sketches: 0,
+            sampled: false,
+        };
+        let mut walk =
+            Walk { schema: &contract.schema, measures: &contract.measures, path: Vec::new(), within: Vec::new() };
         walk.leaves(contract.schema.root(), &mut layout);
         Arc::new(layout)
     }
@@ -94,7 +101,8 @@ impl Walk<'_> {
 
     fn leaf(&mut self, node: NodeId, number: bool, layout: &mut Layout) {
         let path = Path(self.path.clone());
-        let asked = |wish: fn(&Measure) -> bool| self.measures.iter().any(|measure| measure.path == path && wish(measure));
+        let asked =
+            |wish: fn(&Measure) -> bool| self.measures.iter().any(|measure| measure.path == path && wish(measure));
         let sketch = asked(|measure| measure.distinct).then(|| {
             layout.sketches += 1;
             layout.sketches as u32 - 1

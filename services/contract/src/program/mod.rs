@@ -129,7 +129,13 @@ impl Program {
     ///
     /// A record that is `malformed` has no other violation, because nothing in it can be trusted. Where a
     /// value is not of the contract's `type`, conditions and the key's fields are not asked.
-    pub fn judge(&self, body: &[u8], context: &Context<'_>, scratch: &mut Scratch, statistics: Option<&mut Statistics>) -> Verdict {
+    pub fn judge(
+        &self,
+        body: &[u8],
+        context: &Context<'_>,
+        scratch: &mut Scratch,
+        statistics: Option<&mut Statistics>,
+    ) -> Verdict {
         scratch.begin(self);
         // Slots live on the stack, because they borrow from the record.
         match self.code.slots {

@@ -36,8 +36,14 @@ pub(super) enum Op {
     /// An array or map of so many items that is no part of the record.
     Items(u32),
     // Going elsewhere.
-    Nullable { null: u8, to: u32 },
-    Union { table: u32, branches: u32 },
+    Nullable {
+        null: u8,
+        to: u32,
+    },
+    Union {
+        table: u32,
+        branches: u32,
+    },
     Jump(u32),
     /// Index into `loops`.
     Loop(u32),
@@ -53,10 +59,19 @@ pub(super) enum Op {
     Broken(u32),
     Unique(u32),
     /// Remember the item just read; `raw`: by its bytes.
-    Collect { raw: bool },
-    Slot { slot: u32, want: Want },
-    Stat { leaf: u32 },
-    Distinct { sketch: u32 },
+    Collect {
+        raw: bool,
+    },
+    Slot {
+        slot: u32,
+        want: Want,
+    },
+    Stat {
+        leaf: u32,
+    },
+    Distinct {
+        sketch: u32,
+    },
     /// Index into `refusals`.
     Refuse(u32),
     End,

@@ -58,7 +58,8 @@ impl<'s> Pair<'s> {
         if let Kind::Union(branches) = &rn.kind {
             return match self.branch(w, branches) {
                 Some(_) => Ok(()),
-                None => Err(self.why(format!("no branch of the contract's union can hold the writer's {}", wn.kind.type_word()))),
+                None => Err(self
+                    .why(format!("no branch of the contract's union can hold the writer's {}", wn.kind.type_word()))),
             };
         }
         if let Some(why) = logical_clash(wn.logical, rn.logical) {
@@ -70,7 +71,9 @@ impl<'s> Pair<'s> {
             (Kind::Map(w), Kind::Map(r)) => self.under("{}", *w, *r),
             (Kind::Enum(written), Kind::Enum(read)) => {
                 self.named(&written.name, &read.name, &read.aliases)?;
-                match written.symbols.iter().any(|symbol| symbol_of(read, symbol).is_some()) || written.symbols.is_empty() {
+                match written.symbols.iter().any(|symbol| symbol_of(read, symbol).is_some())
+                    || written.symbols.is_empty()
+                {
                     true => Ok(()),
                     false => Err(self.why("the contract knows none of the writer's symbols".to_owned())),
                 }
@@ -79,11 +82,16 @@ impl<'s> Pair<'s> {
                 self.named(&written.name, &read.name, &read.aliases)?;
                 match written.size == read.size {
                     true => Ok(()),
-                    false => Err(self.why(format!("the writer's fixed has {} bytes, the contract's {}", written.size, read.size))),
+                    false => Err(self
+                        .why(format!("the writer's fixed has {} bytes, the contract's {}", written.size, read.size))),
                 }
             }
             (written, read) if same_primitive(written, read) || promotes(written, read) => Ok(()),
-            (written, read) => Err(self.why(format!("the writer's {} cannot be read as the contract's {}", written.type_word(), read.type_word()))),
+            (written, read) => Err(self.why(format!(
+                "the writer's {} cannot be read as the contract's {}",
+                written.type_word(),
+                read.type_word()
+            ))),
         }
     }
 
@@ -123,7 +131,9 @@ impl<'s> Pair<'s> {
     }
 
     fn named(&self, written: &str, read: &str, aliases: &[String]) -> Result<(), Unresolvable> {
-        if unqualified(written) == unqualified(read) || aliases.iter().any(|alias| alias == written || unqualified(alias) == unqualified(written)) {
+        if unqualified(written) == unqualified(read)
+            || aliases.iter().any(|alias| alias == written || unqualified(alias) == unqualified(written))
+        {
             return Ok(());
         }
         Err(self.why(format!("the writer's type is named {written}, the contract's {read}")))
@@ -190,7 +200,8 @@ fn same_type(written: &Kind, read: &Kind) -> bool {
         (Kind::Fixed(w), Kind::Fixed(r)) => Some((&w.name, &r.name)),
         _ => None,
     };
-    std::mem::discriminant(written) == std::mem::discriminant(read) && names.is_none_or(|(w, r)| unqualified(w) == unqualified(r))
+    std::mem::discriminant(written) == std::mem::discriminant(read)
+        && names.is_none_or(|(w, r)| unqualified(w) == unqualified(r))
 }
 
 fn promotes(written: &Kind, read: &Kind) -> bool {

@@ -38,7 +38,12 @@ struct Control {
 
 impl Program {
     /// One pass. Rules that are broken are noted in `scratch`.
-    pub(super) fn run<'a>(&'a self, body: &'a [u8], slots: &mut [Found<'a>], scratch: &mut Scratch) -> Result<(), Broken> {
+    pub(super) fn run<'a>(
+        &'a self,
+        body: &'a [u8],
+        slots: &mut [Found<'a>],
+        scratch: &mut Scratch,
+    ) -> Result<(), Broken> {
         let mut cursor = Cursor::new(body);
         let mut pc = 0;
         match self.steps(&mut cursor, &mut pc, body, slots, scratch) {
@@ -51,7 +56,14 @@ impl Program {
         }
     }
 
-    fn steps<'a>(&'a self, cursor: &mut Cursor<'a>, at: &mut usize, body: &'a [u8], slots: &mut [Found<'a>], scratch: &mut Scratch) -> Result<(), Fault> {
+    fn steps<'a>(
+        &'a self,
+        cursor: &mut Cursor<'a>,
+        at: &mut usize,
+        body: &'a [u8],
+        slots: &mut [Found<'a>],
+        scratch: &mut Scratch,
+    ) -> Result<(), Fault> {
         let code = &self.code;
         let mut control = Control { length: body.len(), empty_items: 0, calls: 0, items: 0, seen: 0 };
         let mut value = Value::Null;
@@ -96,7 +108,14 @@ impl Program {
                         Some(Some(symbol)) => Value::Text(symbol.as_bytes()),
                         _ => {
                             scratch.unreadable = true;
-                            self.violates(body, pc - 1, RULE_TYPE, None, "must be a symbol that the contract's enum knows", scratch);
+                            self.violates(
+                                body,
+                                pc - 1,
+                                RULE_TYPE,
+                                None,
+                                "must be a symbol that the contract's enum knows",
+                                scratch,
+                            );
                             Value::Present
                         }
                     };
@@ -213,8 +232,16 @@ impl Program {
         }
     }
 
-    fn enter(&self, shape: u32, pc: usize, bytes: &mut Cursor<'_>, control: &mut Control, scratch: &mut Scratch) -> Result<usize, Fault> {
-        let frame = Frame { kind: FrameKind::Loop, pc: pc - 1, body: pc, shape, seen: scratch.seen.len(), ..Frame::default() };
+    fn enter(
+        &self,
+        shape: u32,
+        pc: usize,
+        bytes: &mut Cursor<'_>,
+        control: &mut Control,
+        scratch: &mut Scratch,
+    ) -> Result<usize, Fault> {
+        let frame =
+            Frame { kind: FrameKind::Loop, pc: pc - 1, body: pc, shape, seen: scratch.seen.len(), ..Frame::default() };
         scratch.frames.push(frame);
         self.block(bytes, control, scratch)
     }
@@ -272,7 +299,15 @@ impl Program {
     /// Counts a violation, and keeps it if it is one of the first.
     #[cold]
     #[inline(never)]
-    pub(super) fn violates(&self, body: &[u8], pc: usize, rule: u32, value: Option<String>, message: &str, scratch: &mut Scratch) {
+    pub(super) fn violates(
+        &self,
+        body: &[u8],
+        pc: usize,
+        rule: u32,
+        value: Option<String>,
+        message: &str,
+        scratch: &mut Scratch,
+    ) {
         let Some(info) = self.layout.rules.get(rule as usize) else { return };
         if !scratch.count(rule, info.severity) {
             return;
@@ -362,7 +397,9 @@ fn collect(value: Value<'_>, raw: bool, end: usize, scratch: &mut Scratch) {
         Value::Int(value) => Seen { tag: 1, bits: value as u64, start: 0, end: 0 },
         // Plus zero makes the two zeros one.
         Value::Float(value) => Seen { tag: 1, bits: (value + 0.0).to_bits(), start: 0, end: 0 },
-        Value::Text(value) | Value::Bytes(value) if !raw => Seen { tag: 2, bits: 0, start: end.saturating_sub(value.len()), end },
+        Value::Text(value) | Value::Bytes(value) if !raw => {
+            Seen { tag: 2, bits: 0, start: end.saturating_sub(value.len()), end }
+        }
         _ => Seen { tag: 3, bits: 0, start, end },
     };
     scratch.seen.push(seen);

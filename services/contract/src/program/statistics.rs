@@ -117,7 +117,11 @@ impl Statistics {
             broken.count += 1;
             broken.records += 1;
         };
-        let known = self.layout.rules.iter().position(|info| info.id == *rule && (info.severity == Severity::Error) == enforced);
+        let known = self
+            .layout
+            .rules
+            .iter()
+            .position(|info| info.id == *rule && (info.severity == Severity::Error) == enforced);
         if let Some(broken) = known.and_then(|index| self.broken.get_mut(index)) {
             return one(broken);
         }
@@ -204,7 +208,11 @@ impl Statistics {
     }
 
     fn add_broken(&mut self, rule: &RuleId, enforced: bool, more: Broken) {
-        let known = self.layout.rules.iter().position(|info| info.id == *rule && (info.severity == Severity::Error) == enforced);
+        let known = self
+            .layout
+            .rules
+            .iter()
+            .position(|info| info.id == *rule && (info.severity == Severity::Error) == enforced);
         let broken = match known.and_then(|index| self.broken.get_mut(index)) {
             Some(broken) => broken,
             None => match self.outside.iter().position(|(id, held, _)| id == rule && *held == enforced) {
@@ -244,7 +252,8 @@ impl Statistics {
             records: broken.records,
         };
         let known = self.layout.rules.iter().zip(&self.broken);
-        let mut violations: Vec<_> = known.map(|(info, broken)| of(&info.id, info.severity == Severity::Error, broken)).collect();
+        let mut violations: Vec<_> =
+            known.map(|(info, broken)| of(&info.id, info.severity == Severity::Error, broken)).collect();
         violations.extend(self.outside.iter().map(|(rule, enforced, broken)| of(rule, *enforced, broken)));
         violations.retain(|count| count.records > 0);
         let mut fields = if self.records == 0 { Vec::new() } else { self.field_parts() };

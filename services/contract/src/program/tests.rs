@@ -8,7 +8,10 @@ use schemas::Timestamp;
 use super::*;
 use crate::avro::Schema;
 use crate::cel;
-use crate::model::{Check, Condition, Deletes, Format, KeyKind, KeySpec, Measure, Native, Path, Product, Rule, Segment, Settings, Status, UndeclaredFields};
+use crate::model::{
+    Check, Condition, Deletes, Format, KeyKind, KeySpec, Measure, Native, Path, Product, Rule, Segment, Settings,
+    Status, UndeclaredFields,
+};
 
 fn path(text: &str) -> Path {
     let mut segments = Vec::new();
@@ -83,9 +86,15 @@ const LINES: &str = r#"{"name":"lines","type":{"type":"array","items":{"type":"r
 fn a_rule_on_items_names_the_item() {
     let mut contract = contract(&record(LINES));
     contract.rules.push(rule("lines[].quantity", Check::Range { min: Some((Native::Int(1), false)), max: None }));
-    assert_eq!(judged(contract.clone(), None, None, &[6, 2, 4, 0, 0]), pairs(&[("lines[].quantity:rule", "lines[2].quantity")]));
+    assert_eq!(
+        judged(contract.clone(), None, None, &[6, 2, 4, 0, 0]),
+        pairs(&[("lines[].quantity:rule", "lines[2].quantity")])
+    );
     // The same in two blocks, one of which says its size.
-    assert_eq!(judged(contract.clone(), None, None, &[2, 2, 3, 4, 4, 0, 0]), pairs(&[("lines[].quantity:rule", "lines[2].quantity")]));
+    assert_eq!(
+        judged(contract.clone(), None, None, &[2, 2, 3, 4, 4, 0, 0]),
+        pairs(&[("lines[].quantity:rule", "lines[2].quantity")])
+    );
     assert_eq!(judged(contract, None, None, &[6, 2, 4, 2, 0]), []);
 }
 
@@ -93,9 +102,17 @@ fn a_rule_on_items_names_the_item() {
 fn a_broken_record_says_where_and_nothing_else() {
     let mut contract = contract(&record(LINES));
     contract.rules.push(rule("lines[].quantity", Check::Range { min: Some((Native::Int(1), false)), max: None }));
-    assert_eq!(judged(contract.clone(), None, None, &[6, 0, 0x80]), pairs(&[("malformed", "lines")]), "three items cannot be in two bytes");
+    assert_eq!(
+        judged(contract.clone(), None, None, &[6, 0, 0x80]),
+        pairs(&[("malformed", "lines")]),
+        "three items cannot be in two bytes"
+    );
     assert_eq!(judged(contract.clone(), None, None, &[4, 0, 0x80]), pairs(&[("malformed", "lines[1].quantity")]));
-    assert_eq!(judged(contract.clone(), None, None, &[1, 4, 2, 0]), pairs(&[("malformed", "lines")]), "a block of another size than it says");
+    assert_eq!(
+        judged(contract.clone(), None, None, &[1, 4, 2, 0]),
+        pairs(&[("malformed", "lines")]),
+        "a block of another size than it says"
+    );
     assert_eq!(judged(contract.clone(), None, None, &[0, 0]), pairs(&[("malformed", "")]), "trailing bytes");
     assert_eq!(judged(contract, None, None, &[]), pairs(&[("malformed", "lines")]));
 }
@@ -131,7 +148,13 @@ fn a_default_is_judged_like_a_value() {
 
 fn condition(contract: &Contract, source: &str) -> Condition {
     let expression = cel::compile(source, &contract.schema).expect("compiles");
-    Condition { id: RuleId::new("condition"), expression, source: Arc::from(source), severity: Severity::Error, description: None }
+    Condition {
+        id: RuleId::new("condition"),
+        expression,
+        source: Arc::from(source),
+        severity: Severity::Error,
+        description: None,
+    }
 }
 
 #[test]
@@ -149,7 +172,8 @@ fn evolution_that_one_record_meets_is_that_records_violation() {
     assert_eq!(judged(contract_of(r#""double""#), Some(&of(r#""int""#)), None, &[2]), []);
     let nullable = of(r#"["null","string"]"#);
     assert_eq!(judged(contract_of(r#""string""#), Some(&nullable), None, &[0]), pairs(&[("type", "a")]));
-    let (old, new) = (r#"{"type":"enum","name":"E","symbols":["X"]}"#, r#"{"type":"enum","name":"E","symbols":["X","Y"]}"#);
+    let (old, new) =
+        (r#"{"type":"enum","name":"E","symbols":["X"]}"#, r#"{"type":"enum","name":"E","symbols":["X","Y"]}"#);
     assert_eq!(judged(contract_of(old), Some(&of(new)), None, &[2]), pairs(&[("type", "a")]));
     assert_eq!(judged(contract_of(old), Some(&of(new)), None, &[0]), []);
     assert_eq!(judged(contract_of(old), Some(&of(new)), None, &[4]), pairs(&[("malformed", "a")]));
@@ -162,13 +186,17 @@ fn schemas_that_never_fit_are_refused_with_the_path() {
         Program::compile(&writer, &Arc::new(contract(&record(contract_fields)))).expect_err("does not resolve")
     };
     assert_eq!(error(r#"{"name":"a","type":"int"}"#, r#"{"name":"a","type":"string"}"#).path, "a");
-    assert_eq!(error(r#"{"name":"a","type":"int"},{"name":"b","type":"int"}"#, r#"{"name":"a","type":"int"}"#).path, "b");
+    assert_eq!(
+        error(r#"{"name":"a","type":"int"},{"name":"b","type":"int"}"#, r#"{"name":"a","type":"int"}"#).path,
+        "b"
+    );
 }
 
 #[test]
 fn the_key_equals_its_fields() {
     let mut contract = contract(&record(r#"{"name":"shop","type":"string"},{"name":"number","type":"long"}"#));
-    contract.settings.key = KeySpec { kind: KeyKind::Utf8, fields: vec![path("shop"), path("number")], separator: "-".to_owned() };
+    contract.settings.key =
+        KeySpec { kind: KeyKind::Utf8, fields: vec![path("shop"), path("number")], separator: "-".to_owned() };
     let body = &[2, b'x', 14];
     assert_eq!(judged(contract.clone(), None, Some(b"x-7"), body), []);
     assert_eq!(judged(contract.clone(), None, Some(b"x-71"), body), pairs(&[("key", "")]));
@@ -189,7 +217,8 @@ fn items_that_must_differ_are_compared_by_value() {
 
 #[test]
 fn recursion_ends() {
-    let schema = r#"{"type":"record","name":"N","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","N"]}]}"#;
+    let schema =
+        r#"{"type":"record","name":"N","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","N"]}]}"#;
     let mut contract = contract(schema);
     contract.rules.push(rule("next.v", Check::Range { min: Some((Native::Int(1), false)), max: None }));
     assert_eq!(judged(contract.clone(), None, None, &[0, 2, 0, 2, 0, 0]), pairs(&[("next.v:rule", "next.v")]));
@@ -228,12 +257,15 @@ fn classified_values_are_never_shown() {
 
 #[test]
 fn statistics_are_of_conforming_records_and_merge() {
-    let mut contract = contract(&record(r#"{"name":"a","type":["null","long"]},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}"#));
+    let mut contract = contract(&record(
+        r#"{"name":"a","type":["null","long"]},{"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}"#,
+    ));
     contract.rules.push(rule("a", Check::Range { min: Some((Native::Int(0), false)), max: None }));
     contract.measures.push(Measure { path: path("a"), distinct: true, quantiles: true, event_time: false });
     contract.measures.push(Measure { path: path("at"), distinct: false, quantiles: false, event_time: true });
     let program = Program::compile(&contract.schema.clone(), &Arc::new(contract)).expect("resolves");
-    let (mut scratch, mut first, mut second) = (Scratch::default(), Statistics::new(&program), Statistics::new(&program));
+    let (mut scratch, mut first, mut second) =
+        (Scratch::default(), Statistics::new(&program), Statistics::new(&program));
     let context = Context { key: None, key_schema: None, now: Timestamp(100) };
     program.judge(&[2, 6, 20], &context, &mut scratch, Some(&mut first));
     program.judge(&[2, 1, 20], &context, &mut scratch, Some(&mut first));
@@ -243,7 +275,8 @@ fn statistics_are_of_conforming_records_and_merge() {
     first.merge(&second);
     assert_eq!(first.conforming(), 3);
     let (violations, fields, delay) = first.clone().into_event_parts();
-    let counted: BTreeMap<_, _> = violations.iter().map(|one| (one.rule.as_str(), (one.enforced, one.count, one.records))).collect();
+    let counted: BTreeMap<_, _> =
+        violations.iter().map(|one| (one.rule.as_str(), (one.enforced, one.count, one.records))).collect();
     assert_eq!(counted, BTreeMap::from([("a:rule", (true, 1, 1)), ("wire", (true, 1, 1))]));
     let a = fields.iter().find(|field| field.path == "a").expect("is measured");
     assert_eq!((a.count, a.nulls, a.min, a.max), (2, 1, Some(3.0), Some(7.0)));

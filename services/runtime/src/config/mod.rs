@@ -112,7 +112,9 @@ pub struct Sources {
 impl Sources {
     /// The process's environment.
     pub fn with_process_env(mut self) -> Self {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
         self.env = std::env::vars_os().filter_map(text).collect();
         self
     }
@@ -270,7 +272,10 @@ impl Reading {
             match (self.key(&found.name), found.text) {
                 (Some(key), Some(text)) => self.set(key, &text, origin),
                 (Some(key), None) => {
-                    self.mistake(origin.to_string(), format!("{} cannot be {}: {}", key.name, found.what, key.kind.expects()));
+                    self.mistake(
+                        origin.to_string(),
+                        format!("{} cannot be {}: {}", key.name, found.what, key.kind.expects()),
+                    );
                 }
                 (None, _) => {
                     let hint = nearest(&found.name, self.keys.iter().map(|key| key.name));
@@ -281,7 +286,8 @@ impl Reading {
     }
 
     fn env(&mut self, sources: &Sources) {
-        let env: BTreeMap<&str, &str> = sources.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let env: BTreeMap<&str, &str> =
+            sources.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         for key in self.keys {
             let by_file = format!("{}_FILE", key.env);
             let file = env.get(by_file.as_str()).filter(|_| key.secret);
@@ -299,10 +305,14 @@ impl Reading {
         }
         for name in env.keys().filter(|name| name.starts_with("WEIR_")) {
             let known = sources.known_env.contains(name)
-                || self.keys.iter().any(|key| key.env == *name || key.secret && name.strip_suffix("_FILE") == Some(key.env));
+                || self
+                    .keys
+                    .iter()
+                    .any(|key| key.env == *name || key.secret && name.strip_suffix("_FILE") == Some(key.env));
             if !known {
                 let hint = nearest(name, self.keys.iter().map(|key| key.env));
-                self.warnings.push(Mistake { place: format!("${name}"), text: format!("there is no such setting{hint}") });
+                self.warnings
+                    .push(Mistake { place: format!("${name}"), text: format!("there is no such setting{hint}") });
             }
         }
     }

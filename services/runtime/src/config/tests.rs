@@ -53,7 +53,11 @@ fn later_layers_win_and_every_value_says_where_it_came_from() {
 fn all_mistakes_are_told_at_once_with_their_places() {
     let mut sources = sources(
         "[broker]\nbotstrap = \"kafka:9092\"\n\n[registry]\nlisten = 8081\npassword = [\"a\"]\n[enforcer]\nslots = 0\n",
-        &[("WEIR_ADMIN_GRACE", "soon"), ("WEIR_REGISTRY_PASSWORD", "a"), ("WEIR_REGISTRY_PASSWORD_FILE", "/run/secret")],
+        &[
+            ("WEIR_ADMIN_GRACE", "soon"),
+            ("WEIR_REGISTRY_PASSWORD", "a"),
+            ("WEIR_REGISTRY_PASSWORD_FILE", "/run/secret"),
+        ],
     );
     sources.flags.push(FlagValue { key: "enforcer.slots", flag: "--slots", value: "many".to_owned() });
     let mistakes = Settings::read(KEYS, &sources).unwrap_err();
@@ -91,12 +95,16 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
 #[test]
 fn a_secret_is_not_repeated_in_a_mistake() {
     let mistakes = Settings::read(KEYS, &sources("", &[("WEIR_REGISTRY_PASSWORD", "")])).unwrap_err();
-    assert_eq!(mistakes.to_string(), "cannot start: 1 mistake in the configuration\n  $WEIR_REGISTRY_PASSWORD: registry.password cannot be the value: give a text that is not empty");
+    assert_eq!(
+        mistakes.to_string(),
+        "cannot start: 1 mistake in the configuration\n  $WEIR_REGISTRY_PASSWORD: registry.password cannot be the value: give a text that is not empty"
+    );
 }
 
 #[test]
 fn unknown_variables_are_warnings_because_orchestrators_add_their_own() {
-    let settings = Settings::read(KEYS, &sources("", &[("WEIR_SERVICE_HOST", "10.0.0.1"), ("WEIR_ENFORCER_SLOT", "3")])).unwrap();
+    let settings =
+        Settings::read(KEYS, &sources("", &[("WEIR_SERVICE_HOST", "10.0.0.1"), ("WEIR_ENFORCER_SLOT", "3")])).unwrap();
     let warnings: Vec<String> = settings.warnings().iter().map(Mistake::to_string).collect();
     assert_eq!(
         warnings,

@@ -48,7 +48,9 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(text),
             Self::Count(count) => count.fmt(f),
             Self::Bytes(bytes) => write_unit(f, *bytes, BYTE_UNITS, ""),
-            Self::Duration(time) => write_unit(f, u64::try_from(time.as_millis()).unwrap_or(u64::MAX), TIME_UNITS, "ms"),
+            Self::Duration(time) => {
+                write_unit(f, u64::try_from(time.as_millis()).unwrap_or(u64::MAX), TIME_UNITS, "ms")
+            }
             Self::Flag(flag) => flag.fmt(f),
         }
     }
@@ -82,7 +84,9 @@ impl Kind {
             Self::Listen => "give an address and a port like \"127.0.0.1:8081\"".to_owned(),
             Self::Count(least, most) => format!("give a whole number from {least} to {most}"),
             Self::Bytes(most) => format!("give bytes like \"64KiB\", at most {}", Value::Bytes(most)),
-            Self::Duration(most) => format!("give a length of time like \"250ms\", \"10s\" or \"5m\", at most {}", Value::Duration(most)),
+            Self::Duration(most) => {
+                format!("give a length of time like \"250ms\", \"10s\" or \"5m\", at most {}", Value::Duration(most))
+            }
             Self::Flag => "give true or false".to_owned(),
             Self::Choice(names) => format!("give one of {}", names.join(", ")),
         }

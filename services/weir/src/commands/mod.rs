@@ -1,3 +1,15 @@
-//! What each command does: one file per command, each with a `run`.
+//! What each command does: one file per command.
 
+pub(crate) mod apply;
+pub(crate) mod backbone;
+pub(crate) mod check;
 pub(crate) mod config;
+pub(crate) mod consume;
+pub(crate) mod doctor;
+pub(crate) mod key;
+pub(crate) mod lineage;
+pub(crate) mod produce;
+pub(crate) mod product;
+pub(crate) mod quarantine;
+pub(crate) mod shown;
+pub(crate) mod validate;

@@ -1,0 +1,146 @@
+//! `weir check`: the enforcer's verdicts on a file, offline, for a domain's own CI.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use contract::{Context, Contract, Program, Scratch, Severity, Verdict};
+use files::{FileFormat, Options, Row, Rows};
+use schemas::Timestamp;
+use serde_json::{Value, json};
+
+use super::backbone::failed;
+use super::key;
+use super::validate::load_whole;
+use crate::cli::CheckArgs;
+use crate::output::{Format, printable};
+use crate::{CliError, Global, Outcome};
+
+/// Checks.
+pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError> {
+    let loaded = load_whole(global, std::slice::from_ref(&args.contract))?;
+    let contract = loaded.contracts.into_iter().next().map(|sourced| sourced.contract);
+    let contract = contract.ok_or_else(|| CliError::Usage(format!("{} holds no contract", args.contract.display())))?;
+    let rows = open(&args.file, args.format, &args.nulls, &contract)?;
+    let mut judge = Judge::new(&contract)?;
+    let (mut records, mut bad) = (0_u64, 0_u64);
+    let mut all = Vec::new();
+    let mut lines = String::new();
+    for row in rows {
+        let row = row.map_err(failed)?;
+        records += 1;
+        let violations = judge.row(&row);
+        let violates = violations.iter().any(|violation| violation["severity"] != "warning");
+        bad += u64::from(violates);
+        let verdict = if violates { "violates" } else { "conforms" };
+        let value = json!({"record": row.record, "line": row.line, "verdict": verdict, "violations": violations});
+        match global.out.format() {
+            Format::Ndjson => {
+                lines.push_str(&value.to_string());
+                lines.push('\n');
+                if lines.len() > 1 << 16 {
+                    global.out.write(lines.as_bytes())?;
+                    lines.clear();
+                }
+            }
+            Format::Json => all.push(value),
+            Format::Table if violates => person(global, &row, &violations)?,
+            Format::Table => {}
+        }
+    }
+    global.out.write(lines.as_bytes())?;
+    if global.out.format() == Format::Json {
+        global.out.json(&Value::Array(all))?;
+    }
+    global.out.say(&format!(
+        "{records} records: {} conform, {bad} violate {} {}",
+        records - bad,
+        contract.product,
+        contract.version
+    ));
+    Ok(if bad == 0 { Outcome::Done } else { Outcome::Found })
+}
+
+fn person(global: &Global, row: &Row, violations: &[Value]) -> Result<(), CliError> {
+    for violation in violations {
+        let text = |name: &str| printable(violation[name].as_str().unwrap_or("-"));
+        global.out.line(&format!(
+            "record {} line {}: {} {} = {}: {}",
+            row.record,
+            row.line,
+            text("rule"),
+            text("path"),
+            text("value"),
+            text("message")
+        ))?;
+    }
+    Ok(())
+}
+
+/// Opens a file of records for a contract.
+pub(crate) fn open(
+    file: &Path,
+    format: Option<crate::cli::FileFormat>,
+    nulls: &[String],
+    contract: &Contract,
+) -> Result<Rows, CliError> {
+    let format = match format {
+        Some(crate::cli::FileFormat::Csv) => FileFormat::Csv,
+        Some(crate::cli::FileFormat::Tsv) => FileFormat::Tsv,
+        Some(crate::cli::FileFormat::Ndjson) => FileFormat::Ndjson,
+        None => FileFormat::of(file).ok_or_else(|| {
+            CliError::Usage(format!("cannot tell the format of {}; give --format csv, tsv or ndjson", file.display()))
+        })?,
+    };
+    let options = Options { nulls: nulls.to_vec(), ..Options::default() };
+    if file == Path::new("-") {
+        return files::read(Box::new(std::io::stdin()), "standard input", format, &contract.schema, &options)
+            .map_err(failed);
+    }
+    files::open_with(file, format, &contract.schema, &options).map_err(failed)
+}
+
+/// Judges rows as the enforcer would judge the records that `weir produce` makes of them.
+struct Judge {
+    program: Program,
+    contract: Arc<Contract>,
+    scratch: Scratch,
+    now: Timestamp,
+}
+
+impl Judge {
+    fn new(contract: &Arc<Contract>) -> Result<Self, CliError> {
+        let program = Program::compile(&contract.schema, contract).map_err(failed)?;
+        Ok(Self { program, contract: Arc::clone(contract), scratch: Scratch::default(), now: Timestamp::now() })
+    }
+
+    fn row(&mut self, row: &Row) -> Vec<Value> {
+        let body = match &row.outcome {
+            Ok(body) => body,
+            Err(problems) => {
+                return problems
+                    .iter()
+                    .map(|problem| json!({"rule": files::TYPE_RULE, "path": problem.path, "value": problem.value, "message": problem.message}))
+                    .collect();
+            }
+        };
+        let key = key::of(&self.contract, body);
+        let context = Context { key: key.as_deref(), key_schema: None, now: self.now };
+        let verdict = self.program.judge(body, &context, &mut self.scratch, None);
+        if verdict == Verdict::Conforms && self.scratch.violations().is_empty() {
+            return Vec::new();
+        }
+        let shown = |violation: &contract::Violation| {
+            let mut value = json!({
+                "rule": violation.rule.as_str(),
+                "path": violation.path,
+                "value": violation.value,
+                "message": violation.message,
+            });
+            if violation.severity == Severity::Warning {
+                value["severity"] = json!("warning");
+            }
+            value
+        };
+        self.scratch.violations().iter().map(shown).collect()
+    }
+}
