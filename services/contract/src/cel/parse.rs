@@ -2,10 +2,13 @@
 //! errors put in words.
 
 use cel::IdedExpr;
-use cel::common::ast::SourceInfo;
+use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, SourceInfo};
 use cel::parser::{ParseErrors, Parser};
 
 use super::{CelError, MAX_CHAIN, MAX_DEPTH, MAX_SOURCE_BYTES};
+
+/// The parser's stack: enough for as many levels as the longest source has bytes.
+const STACK_BYTES: usize = 64 << 20;
 
 /// A parsed expression and where its nodes were written.
 pub(super) struct Parsed {
@@ -40,10 +43,67 @@ pub(super) fn parse(source: &str) -> Result<Parsed, CelError> {
         });
     }
     bound(source)?;
+    on_a_large_stack(source)
+}
+
+fn on_a_large_stack(source: &str) -> Result<Parsed, CelError> {
+    // What the scan before lets through, such as a chain broken by characters that the parser leaves out,
+    // still has at most MAX_SOURCE_BYTES levels: a stack for all of them costs nothing until it is used.
+    // The thread also keeps a panic of the parser from being ours.
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().name("cel".into()).stack_size(STACK_BYTES);
+        let thread = parser.spawn_scoped(scope, || recursive(source)).map_err(|error| CelError {
+            offset: 0,
+            message: format!("the expression cannot be parsed now, no thread can be started: {error}; try again"),
+        })?;
+        thread.join().unwrap_or_else(|_| {
+            Err(CelError {
+                offset: 0,
+                message: "the parser cannot make anything of the expression; write it more simply".into(),
+            })
+        })
+    })
+}
+
+fn recursive(source: &str) -> Result<Parsed, CelError> {
     let depth = u16::try_from(MAX_DEPTH).unwrap_or(u16::MAX);
-    match Parser::new().max_recursion_depth(depth).parse_with_source_info(source) {
-        Ok((root, info)) => Ok(Parsed { root, info }),
-        Err(errors) => Err(explain(source, &errors)),
+    let (root, info) = Parser::new()
+        .max_recursion_depth(depth)
+        .parse_with_source_info(source)
+        .map_err(|errors| explain(source, &errors))?;
+    if !within(&root, MAX_DEPTH) {
+        return Err(CelError {
+            offset: 0,
+            message: format!("the expression nests deeper than {MAX_DEPTH}; split it into several rules"),
+        });
+    }
+    Ok(Parsed { root, info })
+}
+
+/// Whether a tree has at most so many levels.
+fn within(expr: &IdedExpr, levels: usize) -> bool {
+    let Some(levels) = levels.checked_sub(1) else {
+        return false;
+    };
+    match &expr.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).all(|part| within(part, levels)),
+        Expr::Select(select) => within(&select.operand, levels),
+        Expr::List(list) => list.elements.iter().all(|item| within(item, levels)),
+        Expr::Comprehension(parts) => {
+            [&parts.iter_range, &parts.accu_init, &parts.loop_cond, &parts.loop_step, &parts.result]
+                .into_iter()
+                .all(|part| within(part, levels))
+        }
+        Expr::Map(map) => map.entries.iter().all(|entry| entry_within(entry, levels)),
+        Expr::Struct(message) => message.entries.iter().all(|entry| entry_within(entry, levels)),
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => true,
+    }
+}
+
+fn entry_within(entry: &IdedEntryExpr, levels: usize) -> bool {
+    match &entry.expr {
+        EntryExpr::MapEntry(pair) => within(&pair.key, levels) && within(&pair.value, levels),
+        EntryExpr::StructField(field) => within(&field.value, levels),
     }
 }
 
@@ -75,10 +135,10 @@ fn bound(source: &str) -> Result<(), CelError> {
             b')' | b']' | b'}' if levels.len() > 1 => {
                 levels.pop();
             }
-            b'&' | b'|' | b',' => {
-                if let Some(last) = levels.last_mut() {
-                    *last = 0;
-                }
+            b',' => reset(&mut levels),
+            b'&' | b'|' if bytes.get(at) == Some(&byte) => {
+                at += 1;
+                reset(&mut levels);
             }
             b'/' if bytes.get(at) == Some(&b'/') => {
                 while bytes.get(at).is_some_and(|byte| *byte != b'\n') {
@@ -109,6 +169,12 @@ fn bound(source: &str) -> Result<(), CelError> {
 fn count(levels: &mut [usize]) {
     if let Some(last) = levels.last_mut() {
         *last += 1;
+    }
+}
+
+fn reset(levels: &mut [usize]) {
+    if let Some(last) = levels.last_mut() {
+        *last = 0;
     }
 }
 
@@ -237,4 +303,36 @@ pub(super) fn duration(text: &str) -> Option<i128> {
         rest = tail;
     }
     Some(if negative { -total } else { total })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_holds_the_deepest_source() {
+        let longest = |piece: &str, last: &str| piece.repeat((MAX_SOURCE_BYTES - last.len()) / piece.len()) + last;
+        for source in [
+            longest("1+", "1"),
+            longest("a.", "a"),
+            longest("a<", "a"),
+            longest("(", ""),
+            longest("a", "[0][0]"),
+            longest("a(", ""),
+        ] {
+            assert!(on_a_large_stack(&source).is_err() || source.starts_with("aa"), "{}", &source[..9]);
+        }
+        let calls = "a".to_owned() + &"()".repeat(10) + &".b()".repeat(1000);
+        assert!(on_a_large_stack(&calls).is_err());
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        assert_eq!(duration("1h30m"), Some(5_400_000_000_000));
+        assert_eq!(duration("-1.5s"), Some(-1_500_000_000));
+        assert_eq!(duration("0"), Some(0));
+        for wrong in ["", "-", "1", "s", "1d", ".s", "1..5s", "1h-3m", "99999999999999999999999999999999999h"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
 }

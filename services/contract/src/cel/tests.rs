@@ -209,6 +209,13 @@ fn hostile_sources_are_refused_without_harm() {
         "x".repeat(5000),
         "'".into(),
         "\\".repeat(300),
+        "a.&".repeat(1300) + "a",
+        "1+&".repeat(1300) + "1",
+        "1,+".repeat(1300) + "1",
+        "a.,".repeat(1300) + "a",
+        "a+@".repeat(1300) + "a",
+        "[1,+".repeat(50) + &"1,+".repeat(1000),
+        "-,(".repeat(40) + &"-&(".repeat(1000),
         "ä".repeat(1000),
         "quantity == 'ä' && ä".into(),
     ];
@@ -279,5 +286,85 @@ proptest! {
             _ => Found::Float(rate),
         }).collect();
         prop_assert_eq!(expression.holds(&found, NOW).ok(), reference(&source, quantity, rate), "{}", source);
+    }
+}
+
+/// Pieces that are put together without sense.
+const PIECES: [&str; 64] = [
+    "quantity",
+    "customer",
+    "email",
+    "lines",
+    "now",
+    ".",
+    ",",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "!",
+    "&&",
+    "||",
+    "&",
+    "==",
+    "=",
+    "<",
+    ">",
+    "?",
+    ":",
+    " in ",
+    "has",
+    "all",
+    "exists",
+    "map",
+    "filter",
+    "size",
+    "matches",
+    "timestamp",
+    "duration",
+    "'a'",
+    "\"b",
+    "'''",
+    "r'\\'",
+    "b'\\xff'",
+    "1",
+    "1u",
+    "0x",
+    "1.5",
+    "1e",
+    "null",
+    "true",
+    " ",
+    "\n",
+    "//",
+    "`x`",
+    "ä",
+    "\\",
+    "_",
+    "x",
+    "as",
+    "if",
+    "@",
+    "#",
+    "\u{0}",
+    "has(",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_harms(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..24)) {
+        let source = pieces.concat();
+        if let Err(error) = compile(&source, &schema()) {
+            prop_assert!(source.is_char_boundary(error.offset), "{} in {:?}", error, source);
+        }
     }
 }
