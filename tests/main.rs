@@ -9,3 +9,4 @@ mod contracts;
 mod sandbox;
 mod smoke;
 mod tidy;
+mod verdicts;

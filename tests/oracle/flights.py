@@ -154,12 +154,17 @@ def verdicts(name, frame):
 
 
 if __name__ == "__main__":
-    import collections
+    import json
     import pathlib
     import sys
 
+    directory = pathlib.Path(sys.argv[-1])
+    told = {}
     for name in TABLES:
-        frame = read(pathlib.Path(sys.argv[1]) / f"{name}.csv")
-        found = verdicts(name, frame)
-        rules = collections.Counter(rule for broken in found.values() for rule in broken)
-        print(name, len(frame), "rows,", len(found), "held back", dict(rules))
+        frame = read(directory / f"{name}.csv")
+        told[name] = [len(frame), verdicts(name, frame)]
+    if "--json" in sys.argv:
+        json.dump(told, sys.stdout)
+    else:
+        for name, (rows, held) in told.items():
+            print(f"{name}: {rows} rows, {len(held)} held back")
