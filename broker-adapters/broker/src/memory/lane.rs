@@ -1,6 +1,5 @@
 //! A lane in memory: polls its partitions in turn, and publishes and commits in one transaction.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,14 +7,15 @@ use std::time::{Duration, Instant};
 use schemas::{Offset, Run, Slot, Topic, TopicPartition};
 
 use super::admin::offsets_of;
+use super::batch::{Item, MemoryBatch};
 use super::deadline;
 use super::log::stored;
 use super::partition::Stored;
 use super::session::{Session, Stop};
 use super::state::State;
 use crate::lane::{
-    Batch, Committed, CommittedOffset, Control, Destination, Headers, InboxPartition, Incident, Lane, LaneError,
-    LaneOptions, PartitionOutput, PollLimits, Reasons, Record, Route,
+    Batch, Committed, CommittedOffset, Control, Destination, InboxPartition, Incident, Lane, LaneError,
+    LaneOptions, PartitionOutput, PollLimits, Reasons, Route,
 };
 use crate::log::{Isolation, OutRecord, Weather};
 
@@ -34,56 +34,6 @@ struct Assigned {
     out_of_range: bool,
     /// It was said that it cannot be read, and it still cannot.
     unavailable: bool,
-}
-
-/// One record of the batch.
-#[derive(Debug)]
-struct Item {
-    partition: usize,
-    offset: i64,
-    record: Arc<Stored>,
-}
-
-/// What was polled.
-#[derive(Debug, Default)]
-struct MemoryBatch {
-    items: Vec<Item>,
-    partitions: Vec<TopicPartition>,
-    /// Per partition: where it stands once all its records here are consumed.
-    after: Vec<i64>,
-}
-
-impl MemoryBatch {
-    fn item(&self, index: usize) -> &Item {
-        &self.items[index]
-    }
-}
-
-impl Batch for MemoryBatch {
-    fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    fn record(&self, index: usize) -> Record<'_> {
-        let Item { partition, offset, record } = self.item(index);
-        Record {
-            partition: *partition,
-            offset: Offset(*offset),
-            timestamp: record.timestamp,
-            timestamp_type: record.timestamp_type,
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-        }
-    }
-
-    fn headers(&self, index: usize) -> Headers<'_> {
-        let headers = &self.item(index).record.headers;
-        headers.iter().map(|(name, value)| (Cow::from(name), value.as_deref().map(Cow::from))).collect()
-    }
-
-    fn partitions(&self) -> &[TopicPartition] {
-        &self.partitions
-    }
 }
 
 /// A lane.
@@ -403,10 +353,7 @@ impl Lane for MemoryLane {
     fn poll(&mut self, max_wait: Duration, limits: PollLimits) -> Result<Vec<Incident>, LaneError> {
         self.batch = MemoryBatch::default();
         self.alive("poll")?;
-        self.session.poll_step().map_err(|stop| match stop {
-            Stop::Crashed(weather) => weather,
-            other => Weather::new("poll", format!("{other:?}")),
-        })?;
+        self.session.poll_step()?;
         let deadline = deadline(max_wait);
         let shared = Arc::clone(&self.session.shared);
         let mut state = shared.lock();

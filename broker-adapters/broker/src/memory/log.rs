@@ -57,6 +57,7 @@ impl MemoryReader {
         Ok(Self { shared: Arc::clone(shared), isolation, positions, end_told: false })
     }
 
+    /// Takes what is at hand.
     fn fetch(&mut self, state: &State) -> Result<Chunk, Weather> {
         let mut chunk = Chunk { records: Vec::new(), at_end: true };
         for (partition, position) in &mut self.positions {
@@ -113,7 +114,8 @@ impl Reader for MemoryReader {
     }
 }
 
-fn owned(source: &TopicPartition, offset: i64, record: &Stored) -> OwnedRecord {
+/// The record as it is handed out.
+pub(super) fn owned(source: &TopicPartition, offset: i64, record: &Stored) -> OwnedRecord {
     OwnedRecord {
         source: source.clone(),
         offset: Offset(offset),

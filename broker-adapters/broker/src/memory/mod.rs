@@ -6,6 +6,7 @@
 //! [`MemoryBroker::compact`] stand in for what a broker does behind one's back.
 
 mod admin;
+mod batch;
 mod faults;
 mod lane;
 mod log;
@@ -32,7 +33,7 @@ pub use registry::{Compatibility, MemoryRegistry};
 pub(crate) use partitioner::partition_of;
 
 use crate::lane::{Lane, LaneOptions, SlotMember, SlotOptions};
-use crate::log::{Broker, Isolation, Position, Reader, Weather, Writer};
+use crate::log::{Broker, Isolation, OwnedRecord, Position, Reader, Weather, Writer};
 
 /// How long a writer's transaction may take: Kafka's default.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -132,6 +133,15 @@ impl MemoryBroker {
         if let Some(topic) = self.shared.lock().topics.get_mut(topic) {
             topic.partitions.iter_mut().for_each(partition::PartitionLog::compact);
         }
+    }
+
+    /// The committed records of a partition that are there now; empty where there is no such partition. No
+    /// plan of failures, outage or missing leader gets in the way.
+    pub fn records(&self, partition: &TopicPartition) -> Vec<OwnedRecord> {
+        let state = self.shared.lock();
+        let Some(found) = state.any_log(partition) else { return Vec::new() };
+        let visible = found.visible(found.start(), Isolation::Committed);
+        visible.map(|(offset, record)| log::owned(partition, offset, record)).collect()
     }
 
     /// Aborts the open transaction of `id` and fences its owner, as the coordinator does when the

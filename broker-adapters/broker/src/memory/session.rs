@@ -132,8 +132,14 @@ impl Session {
     }
 
     /// Lets the plan of failures have its say about a fetch.
-    pub(super) fn poll_step(&mut self) -> Result<(), Stop> {
-        self.step(Step::Poll, |_| Ok(()))
+    pub(super) fn poll_step(&mut self) -> Result<(), Weather> {
+        self.step(Step::Poll, |_| Ok(())).map_err(|stop| match stop {
+            Stop::Crashed(weather) => weather,
+            Stop::Fenced => Weather::new("poll", "a newer owner has taken over"),
+            Stop::Disconnected(why) | Stop::Unknown(why) | Stop::Refused(why) | Stop::Away(why) => {
+                Weather::new("poll", why)
+            }
+        })
     }
 
     fn step(&mut self, step: Step, act: impl FnOnce(&mut State) -> Result<(), StepError>) -> Result<(), Stop> {

@@ -12,7 +12,7 @@ use crate::admin::{Admin, NewTopic};
 use crate::lane::{
     Control, Destination, InboxPartition, Lane, LaneError, LaneOptions, PartitionOutput, PollLimits, Route,
 };
-use crate::log::{Broker, Isolation, OutRecord, OwnedRecord, Position, Progress, WriteError};
+use crate::log::{Broker, OutRecord, OwnedRecord, Progress, WriteError};
 
 const PARTITIONS: i32 = 3;
 const RECORDS: usize = 40;
@@ -68,16 +68,7 @@ fn fill(broker: &MemoryBroker) {
 }
 
 fn everything(broker: &MemoryBroker, topic: &str, partition: i32) -> Vec<OwnedRecord> {
-    let at = TopicPartition::new(name(topic), Partition(partition));
-    let mut reader = broker.reader(&[(at, Position::Beginning)], Isolation::Committed).unwrap();
-    let mut records = Vec::new();
-    loop {
-        let chunk = reader.poll(Duration::ZERO).unwrap();
-        records.extend(chunk.records);
-        if chunk.at_end {
-            return records;
-        }
-    }
+    broker.records(&TopicPartition::new(name(topic), Partition(partition)))
 }
 
 fn text(record: &OwnedRecord) -> String {

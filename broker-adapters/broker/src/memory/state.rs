@@ -124,12 +124,13 @@ impl State {
         Ok(log)
     }
 
-    fn any_log(&self, partition: &TopicPartition) -> Option<&PartitionLog> {
+    /// The log of a partition, led or not.
+    pub(super) fn any_log(&self, partition: &TopicPartition) -> Option<&PartitionLog> {
         let index = usize::try_from(partition.partition.0).ok()?;
         self.topics.get(&partition.topic)?.partitions.get(index)
     }
 
-    /// The log of a partition, led or not.
+    /// The same, to be changed.
     pub(super) fn log_mut(&mut self, partition: &TopicPartition) -> Option<&mut PartitionLog> {
         let index = usize::try_from(partition.partition.0).ok()?;
         self.topics.get_mut(&partition.topic)?.partitions.get_mut(index)
