@@ -129,6 +129,7 @@ impl Store {
         }
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last = String::new();
+        let mut perhaps = None;
         for _ in 0..ATTEMPTS {
             let mut writer = match slot.take() {
                 Some(writer) => writer,
@@ -146,12 +147,15 @@ impl Store {
                     ),
                 ));
             }
-            let decided = decide(&state);
-            let Decision { events, answer } = match decided {
+            let Decision { events, answer } = match decide(&state) {
                 Ok(decision) if !decision.events.is_empty() => decision,
                 other => {
                     *slot = Some(writer);
-                    return other.map(|decision| decision.answer);
+                    // What an earlier attempt may have deleted, and is not there any more, is deleted.
+                    return match (other, perhaps) {
+                        (Err(refusal), Some(answer)) if refusal.status() == 404 => Ok(answer),
+                        (other, _) => other.map(|decision| decision.answer),
+                    };
                 }
             };
             match writer.commit(self.records(&events)?, None) {
@@ -167,6 +171,9 @@ impl Store {
                 Err(why) => {
                     tracing::warn!(%why, "a decision of the registry is taken again");
                     last = why.to_string();
+                    if matches!(why, WriteError::Unknown(_)) {
+                        perhaps = Some(answer);
+                    }
                 }
             }
         }

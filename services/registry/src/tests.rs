@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
-use broker::memory::MemoryBroker;
+use broker::memory::{Fault, Faults, MemoryBroker, Step};
 use broker::{Admin, Broker, Isolation, OutRecord, Position};
 use schemas::{Names, Partition, TopicPartition, TransactionalId};
 use serde_json::{Value, json};
@@ -219,6 +219,31 @@ async fn two_registries_share_the_topic_and_never_an_id() {
     assert_eq!(call(&third, "GET", "/subjects", None).await.1, json!(["s", "t", "u"]));
     bench.broker.compact(&Names::default().schemas());
     assert_eq!(call(&open(&bench.broker), "GET", "/subjects", None).await.1, json!(["s", "t", "u"]));
+}
+
+#[tokio::test]
+async fn a_write_that_goes_wrong_is_decided_again_on_what_is_there() {
+    for fault in [Fault::Disconnect, Fault::UnknownCommitted, Fault::UnknownAborted, Fault::Takeover, Fault::CrashBefore, Fault::CrashAfter] {
+        let bench = Bench::new();
+        bench.broker.set_faults(Faults::scripted([(Step::Commit, fault)]));
+        assert_eq!(bench.register("s", &one()).await, (200, json!({"id": 1})), "{fault:?}");
+        bench.broker.set_faults(Faults::scripted([(Step::Commit, fault)]));
+        assert_eq!(bench.call("DELETE", "/subjects/s", None).await, (200, json!([1])), "{fault:?}");
+        assert_eq!(bench.broker.struck(), [(Step::Commit, fault)]);
+        assert_eq!(bench.call("GET", "/subjects?deletedOnly=true", None).await.1, json!(["s"]), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_said_and_passes() {
+    let bench = Bench::new();
+    bench.register("s", &one()).await;
+    bench.broker.set_outage(Some("the power is off"));
+    assert!(bench.registry.ready().is_err());
+    assert_eq!(bench.call("GET", "/subjects", None).await.1, json!(["s"]), "what is known is answered");
+    assert_eq!(code(&bench.register("s", &two()).await), (500, 50001));
+    bench.broker.set_outage(None);
+    assert_eq!(bench.register("s", &two()).await, (200, json!({"id": 2})));
 }
 
 fn write(broker: &MemoryBroker, key: &str, value: &str) {
