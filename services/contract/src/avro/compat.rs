@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use super::schema::{Enumeration, Field, Fixed, Kind, NodeId, Record, Schema};
 
-/// Deepest pair of types compared; recursive schemas of unequal period meet in long chains.
-const MAX_DEPTH: usize = 400;
+/// Deepest place compared, in steps of its path; recursive schemas of unequal period meet in long chains.
+const MAX_DEPTH: usize = 1_000;
 /// Most pairs of types compared.
 const MAX_PAIRS: usize = 1_000_000;
 /// Most reasons told for one pair of schemas.
