@@ -209,18 +209,16 @@ impl Transactor {
             return Broken::Fenced;
         }
         let why = format!("{} ({})", failure.text, failure.code);
-        self.spent = failure.fatal || ambiguous;
-        if !failure.fatal {
-            let started = Instant::now();
-            if let Err(abort) = self.outlet.abort(CALL_DEADLINE) {
-                if is_fenced(&abort) {
-                    return Broken::Fenced;
-                }
-                tracing::warn!(id = %self.id, "the abort failed too, the next producer will end the transaction: {}", abort.text);
-                self.spent = true;
+        // Even after a clean abort: records that the broker refused leave librdkafka's sequence numbers drained, and
+        // what is sent next may be purged unreported; a late copy of the abort would end the next transaction.
+        self.spent = true;
+        if !failure.fatal
+            && let Err(abort) = self.outlet.abort(CALL_DEADLINE)
+        {
+            if is_fenced(&abort) {
+                return Broken::Fenced;
             }
-            // A late copy of this abort would end the next transaction.
-            self.spent |= started.elapsed() >= TAINT_AFTER;
+            tracing::warn!(id = %self.id, "the abort failed too, the next producer will end the transaction: {}", abort.text);
         }
         self.outlet.deliveries();
         if ambiguous { Broken::Unknown(why) } else { Broken::Aborted(why) }

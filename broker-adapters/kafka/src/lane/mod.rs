@@ -93,8 +93,8 @@ impl KafkaLane {
         self.intake.seek(&back)
     }
 
-    /// Goes back to what the broker holds; with a new producer where the old one did not abort cleanly, so that
-    /// its open transaction has ended before the offsets are read and nothing of it can come later.
+    /// Goes back to what the broker holds, with a new producer: the open transaction of the old one has ended
+    /// before the offsets are read, and nothing of it can come later.
     fn recover(&mut self) -> Result<(), Weather> {
         self.astray = true;
         self.batch.clear();
