@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use regex::bytes::Regex;
 
+use super::cursor::ascii;
 use super::formats;
 use super::value::{Value, decimal_text};
 use crate::model::{Check, Format, Native};
@@ -132,6 +133,9 @@ impl Test {
 /// Unicode scalar values of text that is UTF-8: all bytes but continuations.
 #[inline]
 pub(super) fn scalars(text: &[u8]) -> u64 {
+    if ascii(text) {
+        return text.len() as u64;
+    }
     text.iter().filter(|byte| (**byte as i8) >= -0x40).count() as u64
 }
 

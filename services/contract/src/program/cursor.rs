@@ -161,7 +161,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn text(&mut self) -> Result<&'a [u8], Fault> {
         let mut ahead = *self;
         let bytes = ahead.bytes()?;
-        if !bytes.is_ascii() && std::str::from_utf8(bytes).is_err() {
+        if !ascii(bytes) && std::str::from_utf8(bytes).is_err() {
             return Err(Fault::Utf8);
         }
         *self = ahead;
@@ -195,6 +195,20 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Whether all bytes are ASCII: eight at a time, the last ones overlapping, because most texts are short.
+#[inline(always)]
+pub(super) fn ascii(bytes: &[u8]) -> bool {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        let (chunks, _) = bytes.as_chunks::<8>();
+        let all = chunks.iter().fold(u64::from_ne_bytes(*last), |all, chunk| all | u64::from_ne_bytes(*chunk));
+        return all & 0x8080_8080_8080_8080 == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)) & 0x8080_8080 == 0;
+    }
+    bytes.iter().all(u8::is_ascii)
+}
+
 #[inline(always)]
 fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
@@ -214,6 +228,19 @@ mod tests {
         assert_eq!(Cursor::new(&[0x80; 11]).long(), Err(Fault::Varint));
         assert_eq!(Cursor::new(&[0x81, 0x00]).long(), Ok(-1), "an overlong number is a number");
         assert_eq!(Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).int(), Err(Fault::Int));
+    }
+
+    #[test]
+    fn text_of_any_length_is_told_from_ascii() {
+        for length in 0..40 {
+            let mut bytes = vec![b'a'; length];
+            assert!(ascii(&bytes));
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!ascii(&bytes), "{at} of {length}");
+                bytes[at] = b'a';
+            }
+        }
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Program {
         scratch: &mut Scratch,
         statistics: Option<&mut Statistics>,
     ) -> Verdict {
-        scratch.begin(self);
+        scratch.begin(self, statistics.is_some());
         // Slots live on the stack, because they borrow from the record.
         match self.code.slots {
             0 => self.judge_with(body, context, &mut [], scratch),

@@ -183,12 +183,14 @@ impl Program {
                     }
                 }
                 Op::Stat { leaf } => {
-                    if let Some(entry) = scratch.staged.get_mut(leaf as usize) {
+                    if scratch.measuring
+                        && let Some(entry) = scratch.staged.get_mut(leaf as usize) {
                         *entry = statistics::staged(value);
                     }
                 }
                 Op::Distinct { sketch } => {
-                    if let Some(entry) = scratch.hashes.get_mut(sketch as usize) {
+                    if scratch.measuring
+                        && let Some(entry) = scratch.hashes.get_mut(sketch as usize) {
                         *entry = statistics::hashed(value);
                     }
                 }

@@ -24,6 +24,8 @@ pub struct Scratch {
     held: bool,
     /// A value could not be read as the contract's type: conditions are not asked.
     pub(super) unreadable: bool,
+    /// Somebody wants the statistics of this record.
+    pub(super) measuring: bool,
 }
 
 /// Whether a frame is a loop's or a call's.
@@ -82,11 +84,15 @@ impl Scratch {
         self.held
     }
 
-    pub(super) fn begin(&mut self, program: &Program) {
+    pub(super) fn begin(&mut self, program: &Program, measuring: bool) {
+        self.measuring = measuring;
         self.forget();
         self.frames.clear();
         self.seen.clear();
         self.counts.resize(program.layout.rules.len().max(self.counts.len()), 0);
+        if !measuring {
+            return;
+        }
         self.staged.resize(program.layout.leaves.len(), statistics::NULL);
         self.staged.fill(statistics::NULL);
         self.hashes.resize(program.layout.sketches, 0);
