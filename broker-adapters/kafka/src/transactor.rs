@@ -209,8 +209,8 @@ impl Transactor {
             return Broken::Fenced;
         }
         let why = format!("{} ({})", failure.text, failure.code);
-        // Even after a clean abort: records that the broker refused leave librdkafka's sequence numbers drained, and
-        // what is sent next may be purged unreported; a late copy of the abort would end the next transaction.
+        // Even after a clean abort. Seen on Kafka 4.3: after a refused record the same producer's next transaction
+        // had a record without a report (why is not known); and a late copy of the abort would end the next one.
         self.spent = true;
         if !failure.fatal
             && let Err(abort) = self.outlet.abort(CALL_DEADLINE)
