@@ -10,8 +10,8 @@ use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use contract::avro;
 use contract::{
-    Check, Context, Contract, Deletes, KeySpec, Native, Path, Product, Program, Rule, RuleId, Scratch, Segment, Settings, Severity, Statistics,
-    Status, UndeclaredFields, Verdict,
+    Check, Context, Contract, Deletes, KeySpec, Native, Path, Product, Program, Rule, RuleId, Scratch, Segment,
+    Settings, Severity, Statistics, Status, UndeclaredFields, Verdict,
 };
 use schemas::Timestamp;
 
@@ -49,14 +49,18 @@ fn path(text: &str) -> Path {
 fn rules() -> Vec<Rule> {
     let texts = |all: &[&str]| all.iter().map(|text| Native::Text(Arc::from(*text))).collect();
     let checks = [
-        ("total", Check::Range { min: Some((Native::Float(0.0), false)), max: Some((Native::Float(100_000.0), false)) }),
+        (
+            "total",
+            Check::Range { min: Some((Native::Float(0.0), false)), max: Some((Native::Float(100_000.0), false)) },
+        ),
         ("email", Check::NotNull),
         ("order_id", Check::Length { min: Some(8), max: None }),
         ("status", Check::OneOf(texts(&["NEW", "PAID", "SHIPPED", "DONE"]))),
         ("ordered_at", Check::Range { min: None, max: Some((Native::Int(2_000_000_000_000), false)) }),
         ("lines", Check::Length { min: Some(1), max: None }),
     ];
-    let rule = |(at, check)| Rule { id: RuleId::new(at), path: path(at), check, severity: Severity::Error, description: None };
+    let rule =
+        |(at, check)| Rule { id: RuleId::new(at), path: path(at), check, severity: Severity::Error, description: None };
     checks.into_iter().map(rule).collect()
 }
 
@@ -93,8 +97,12 @@ fn contract() -> Contract {
 
 fn order(index: usize) -> Value {
     let text = |text: String| Value::String(text);
-    let maybe = |present: bool, value: Value| if present { Value::Union(1, Box::new(value)) } else { Value::Union(0, Box::new(Value::Null)) };
-    let fields = |all: Vec<(&str, Value)>| Value::Record(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+    let maybe = |present: bool, value: Value| {
+        if present { Value::Union(1, Box::new(value)) } else { Value::Union(0, Box::new(Value::Null)) }
+    };
+    let fields = |all: Vec<(&str, Value)>| {
+        Value::Record(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    };
     let symbols = ["NEW", "PAID", "SHIPPED", "DONE"];
     let at = 1_700_000_000_000 + index as i64 * 977;
     let line = |number: usize| {
@@ -167,7 +175,8 @@ fn main() {
     let theirs = apache_avro::Schema::parse_str(SCHEMA).expect("a schema");
     let writer = GenericDatumWriter::builder(&theirs).build().expect("a writer");
     let reader = GenericDatumReader::builder(&theirs).build().expect("a reader");
-    let bodies: Vec<Vec<u8>> = (0..RECORDS).map(|index| writer.write_value_to_vec(order(index)).expect("encodes")).collect();
+    let bodies: Vec<Vec<u8>> =
+        (0..RECORDS).map(|index| writer.write_value_to_vec(order(index)).expect("encodes")).collect();
     let contract = Arc::new(contract());
     let program = Program::compile(&contract.schema, &contract).expect("resolves");
     let (mut scratch, mut statistics) = (Scratch::default(), Statistics::new(&program));
@@ -194,7 +203,12 @@ fn main() {
     let bytes: usize = bodies.iter().map(Vec::len).sum();
     println!("{RECORDS} orders of {} bytes, medians of {ROUNDS} rounds", bytes / RECORDS);
     println!("{:<36} {:>10} {:>9} {:>9}", "", "ns/record", "x memcpy", "x faster");
-    for (name, time) in [("memcpy", copied), ("program", judged), ("program + statistics", counted), ("apache-avro Value + same rules", valued)] {
+    for (name, time) in [
+        ("memcpy", copied),
+        ("program", judged),
+        ("program + statistics", counted),
+        ("apache-avro Value + same rules", valued),
+    ] {
         println!("{name:<36} {time:>10.1} {:>9.1} {:>9.1}", time / copied, valued / time);
     }
 }

@@ -18,8 +18,8 @@ use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use contract::avro;
 use contract::{
-    Check, Context, Contract, Deletes, KeySpec, Native, Path, Product, Program, Rule, RuleId, Scratch, Segment, Settings, Severity, Status,
-    UndeclaredFields, Verdict,
+    Check, Context, Contract, Deletes, KeySpec, Native, Path, Product, Program, Rule, RuleId, Scratch, Segment,
+    Settings, Severity, Status, UndeclaredFields, Verdict,
 };
 use schemas::Timestamp;
 
@@ -87,7 +87,8 @@ fn random_type(random: &mut Random, depth: usize, names: &mut usize) -> Type {
 fn random_record(random: &mut Random, depth: usize, names: &mut usize) -> Type {
     *names += 1;
     let name = *names;
-    let fields = (0..1 + random.below(5)).map(|index| (format!("f{index}"), random_type(random, depth, names))).collect();
+    let fields =
+        (0..1 + random.below(5)).map(|index| (format!("f{index}"), random_type(random, depth, names))).collect();
     Type::Record(name, fields)
 }
 
@@ -105,7 +106,9 @@ fn evolved(kind: &Type, random: &mut Random) -> Type {
         },
         Type::Array(kind) => Type::Array(inner(kind, random)),
         Type::Map(kind) => Type::Map(inner(kind, random)),
-        Type::Record(name, fields) => Type::Record(*name, fields.iter().map(|(name, kind)| (name.clone(), evolved(kind, random))).collect()),
+        Type::Record(name, fields) => {
+            Type::Record(*name, fields.iter().map(|(name, kind)| (name.clone(), evolved(kind, random))).collect())
+        }
         other => other.clone(),
     };
     match result {
@@ -133,7 +136,10 @@ fn text(kind: &Type, added: Option<i32>) -> String {
         Type::Array(kind) => format!(r#"{{"type":"array","items":{}}}"#, text(kind, None)),
         Type::Map(kind) => format!(r#"{{"type":"map","values":{}}}"#, text(kind, None)),
         Type::Record(name, fields) => {
-            let mut all: Vec<String> = fields.iter().map(|(name, kind)| format!(r#"{{"name":"{name}","type":{}}}"#, text(kind, None))).collect();
+            let mut all: Vec<String> = fields
+                .iter()
+                .map(|(name, kind)| format!(r#"{{"name":"{name}","type":{}}}"#, text(kind, None)))
+                .collect();
             all.extend(added.map(|default| format!(r#"{{"name":"added","type":"int","default":{default}}}"#)));
             format!(r#"{{"type":"record","name":"N{name}","fields":[{}]}}"#, all.join(","))
         }
@@ -162,8 +168,12 @@ fn random_value(kind: &Type, random: &mut Random) -> Value {
         Type::Nullable(_) if random.one_in(3) => Value::Union(0, Box::new(Value::Null)),
         Type::Nullable(kind) => Value::Union(1, Box::new(random_value(kind, random))),
         Type::Array(kind) => Value::Array((0..random.below(4)).map(|_| random_value(kind, random)).collect()),
-        Type::Map(kind) => Value::Map((0..random.below(4)).map(|index| (format!("k{index}"), random_value(kind, random))).collect()),
-        Type::Record(_, fields) => Value::Record(fields.iter().map(|(name, kind)| (name.clone(), random_value(kind, random))).collect()),
+        Type::Map(kind) => {
+            Value::Map((0..random.below(4)).map(|index| (format!("k{index}"), random_value(kind, random))).collect())
+        }
+        Type::Record(_, fields) => {
+            Value::Record(fields.iter().map(|(name, kind)| (name.clone(), random_value(kind, random))).collect())
+        }
     }
 }
 
@@ -179,7 +189,9 @@ fn random_rules(kind: &Type, path: &mut Vec<Segment>, random: &mut Random, rules
             1 => Check::Range { min: Some((Native::Int(random.below(9) as i64 - 8), random.one_in(2))), max: None },
             _ => Check::NoneOf(vec![Native::Int(random.below(5) as i64), Native::Int(-3)]),
         }),
-        Type::Float | Type::Double => Some(Check::Range { min: None, max: Some((Native::Float(random.below(5) as f64), random.one_in(2))) }),
+        Type::Float | Type::Double => {
+            Some(Check::Range { min: None, max: Some((Native::Float(random.below(5) as f64), random.one_in(2))) })
+        }
         Type::Text if random.one_in(2) => Some(Check::Pattern(Arc::from("^[a-zé]*7?$"))),
         Type::Text | Type::Bytes | Type::Fixed(..) | Type::Map(_) => Some(Check::Length { min: Some(1), max: Some(3) }),
         Type::Array(_) if random.one_in(2) => Some(Check::UniqueItems),
@@ -187,7 +199,8 @@ fn random_rules(kind: &Type, path: &mut Vec<Segment>, random: &mut Random, rules
         Type::Enum(..) => Some(Check::OneOf(vec![Native::Text(Arc::from("S0")), Native::Text(Arc::from("S1"))])),
         _ => None,
     };
-    let wanted = check.filter(|_| random.one_in(2)).into_iter().chain((null && random.one_in(2)).then_some(Check::NotNull));
+    let wanted =
+        check.filter(|_| random.one_in(2)).into_iter().chain((null && random.one_in(2)).then_some(Check::NotNull));
     for check in wanted {
         let id = RuleId::new(format!("r{}", rules.len()));
         rules.push(Rule { id, path: Path(path.clone()), check, severity: Severity::Error, description: None });
@@ -295,8 +308,12 @@ fn keeps(check: &Check, value: &Value) -> bool {
     match check {
         Check::NotNull => true,
         Check::Range { min, max } => number(value).is_none_or(|number| {
-            let low = min.as_ref().is_none_or(|(min, excluded)| if *excluded { number > bound(min) } else { number >= bound(min) });
-            let high = max.as_ref().is_none_or(|(max, excluded)| if *excluded { number < bound(max) } else { number <= bound(max) });
+            let low = min
+                .as_ref()
+                .is_none_or(|(min, excluded)| if *excluded { number > bound(min) } else { number >= bound(min) });
+            let high = max
+                .as_ref()
+                .is_none_or(|(max, excluded)| if *excluded { number < bound(max) } else { number <= bound(max) });
             low && high && !number.is_nan()
         }),
         Check::MultipleOf(Native::Int(step)) => whole(value).is_none_or(|number| number % step == 0),
@@ -318,7 +335,9 @@ fn keeps(check: &Check, value: &Value) -> bool {
         Check::NoneOf(values) => !values.iter().any(is),
         Check::UniqueItems => match value {
             // Debug writes every NaN alike, as a program compares those that the generator makes.
-            Value::Array(items) => items.iter().map(|item| format!("{item:?}")).collect::<BTreeSet<_>>().len() == items.len(),
+            Value::Array(items) => {
+                items.iter().map(|item| format!("{item:?}")).collect::<BTreeSet<_>>().len() == items.len()
+            }
             _ => true,
         },
         _ => true,
@@ -410,7 +429,8 @@ fn schema(random: &mut Random, records: usize, tally: &mut Tally) {
     let (written_text, read_text) = (text(&written, None), text(&read, added));
     let contract = Arc::new(contract_of(&read_text, rules, undeclared));
     let writer = avro::Schema::parse(&written_text).expect("a schema");
-    let program = Program::compile(&writer, &contract).unwrap_or_else(|error| panic!("{error}: {written_text} as {read_text}"));
+    let program =
+        Program::compile(&writer, &contract).unwrap_or_else(|error| panic!("{error}: {written_text} as {read_text}"));
     let theirs = (
         apache_avro::Schema::parse_str(&written_text).expect("a schema"),
         apache_avro::Schema::parse_str(&read_text).expect("a schema"),
@@ -425,8 +445,10 @@ fn schema(random: &mut Random, records: usize, tally: &mut Tally) {
             mutate(&mut body, random);
         }
         tally.records += 1;
-        let verdict = program.judge(&body, &Context { key: None, key_schema: None, now: Timestamp(0) }, &mut scratch, None);
-        let ours: BTreeSet<String> = scratch.hits().map(|(rule, _)| program.rules()[rule].id.as_str().to_owned()).collect();
+        let verdict =
+            program.judge(&body, &Context { key: None, key_schema: None, now: Timestamp(0) }, &mut scratch, None);
+        let ours: BTreeSet<String> =
+            scratch.hits().map(|(rule, _)| program.rules()[rule].id.as_str().to_owned()).collect();
         assert_eq!(verdict == Verdict::Conforms, ours.is_empty());
         let mut rest = &body[..];
         let value = reads.read_value(&mut rest).ok().filter(|_| rest.is_empty());
@@ -436,11 +458,14 @@ fn schema(random: &mut Random, records: usize, tally: &mut Tally) {
             continue;
         };
         let message = scratch.violations().first().map_or("", |one| one.message.as_str());
-        if ours.contains("malformed") && (message.contains("more than 64 bits") || message.contains("the bytes that it claims")) {
+        if ours.contains("malformed")
+            && (message.contains("more than 64 bits") || message.contains("the bytes that it claims"))
+        {
             tally.known += 1;
             continue;
         }
-        if ours.contains("malformed") && (message.contains("ends inside a value") || message.contains("behind the end")) {
+        if ours.contains("malformed") && (message.contains("ends inside a value") || message.contains("behind the end"))
+        {
             assert!(format!("{value:?}").contains("Null"), "{written_text}: {body:02x?}: {value:?}");
             tally.ends += 1;
             continue;
@@ -489,6 +514,9 @@ fn verdicts_are_those_of_a_reader_that_everybody_trusts() {
         schema(&mut random, 100, &mut tally);
     }
     // Every kind of outcome was met often enough to mean something, and exceptions stayed exceptions.
-    assert!(tally.conforming > records / 20 && tally.broken > records / 20 && tally.malformed > records / 20, "{tally:?}");
+    assert!(
+        tally.conforming > records / 20 && tally.broken > records / 20 && tally.malformed > records / 20,
+        "{tally:?}"
+    );
     assert!(tally.known < records / 200 && tally.ends < records / 20, "{tally:?}");
 }

@@ -223,7 +223,14 @@ async fn two_registries_share_the_topic_and_never_an_id() {
 
 #[tokio::test]
 async fn a_write_that_goes_wrong_is_decided_again_on_what_is_there() {
-    for fault in [Fault::Disconnect, Fault::UnknownCommitted, Fault::UnknownAborted, Fault::Takeover, Fault::CrashBefore, Fault::CrashAfter] {
+    for fault in [
+        Fault::Disconnect,
+        Fault::UnknownCommitted,
+        Fault::UnknownAborted,
+        Fault::Takeover,
+        Fault::CrashBefore,
+        Fault::CrashAfter,
+    ] {
         let bench = Bench::new();
         bench.broker.set_faults(Faults::scripted([(Step::Commit, fault)]));
         assert_eq!(bench.register("s", &one()).await, (200, json!({"id": 1})), "{fault:?}");

@@ -43,7 +43,7 @@ pub(crate) struct GlobalArgs {
     /// Prefix of every topic, group and id, for a second backbone on the same cluster
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
-    /// Folder with contracts, searched where a command names a product and needs its file
+    /// Folder with contracts, for commands that are given none
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) contracts: Option<PathBuf>,
     /// Configuration file (TOML); also $WEIR_CONFIG
@@ -129,16 +129,16 @@ pub(crate) enum Command {
 /// `weir validate`.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// Contracts, or folders with contracts
-    #[arg(required = true, value_name = "PATH")]
+    /// Contracts, or folders with contracts; without any, the folder of --contracts
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 }
 
 /// `weir plan`.
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// Contracts, or folders with contracts
-    #[arg(required = true, value_name = "PATH")]
+    /// Contracts, or folders with contracts; without any, the folder of --contracts
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// End with 3 when there is something to do
     #[arg(long)]
@@ -148,8 +148,8 @@ pub(crate) struct PlanArgs {
 /// `weir apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArgs {
-    /// Contracts, or folders with contracts
-    #[arg(required = true, value_name = "PATH")]
+    /// Contracts, or folders with contracts; without any, the folder of --contracts
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Break a promise to consumers within a major; needs --reason, and is kept in the audit topic
     #[arg(long, requires = "reason")]

@@ -34,17 +34,12 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    /// How to reach the broker and the registry.
-    ///
-    /// # Errors
-    /// The file of client properties has mistakes.
-    pub(crate) fn connections(&self) -> Result<connect::Connections, CliError> {
-        Ok(connect::Connections::new(&self.settings)?)
-    }
-
-    /// The folder with contracts.
-    pub(crate) fn contracts(&self) -> PathBuf {
-        PathBuf::from(self.settings.text(config::names::CONTRACTS).unwrap_or_default())
+    /// The contracts that a command was given, or the folder that is configured.
+    pub(crate) fn paths(&self, given: &[PathBuf]) -> Vec<PathBuf> {
+        if !given.is_empty() {
+            return given.to_vec();
+        }
+        vec![PathBuf::from(self.settings.text(config::names::CONTRACTS).unwrap_or_default())]
     }
 }
 
@@ -150,7 +145,9 @@ fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
 fn start_logs(settings: &Settings, serves: bool) -> Result<(), CliError> {
     let from_env = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let configured = settings.text(config::names::LOG).map(str::to_owned).or(from_env);
-    let filter = configured.unwrap_or_else(|| if serves { "info" } else { "warn" }.to_owned());
+    // The Kafka client reports every end of a partition as an error of its own; what went wrong comes back
+    // from the calls.
+    let filter = configured.unwrap_or_else(|| if serves { "info" } else { "warn" }.to_owned() + ",rdkafka::client=off");
     let format = match settings.text(config::names::LOG_FORMAT) {
         Some("json") => logs::Format::Json,
         Some("human") => logs::Format::Human,

@@ -14,8 +14,8 @@ use super::partition::Stored;
 use super::session::{Session, Stop};
 use super::state::State;
 use crate::lane::{
-    Batch, Committed, CommittedOffset, Control, Destination, InboxPartition, Incident, Lane, LaneError,
-    LaneOptions, PartitionOutput, PollLimits, Reasons, Route,
+    Batch, Committed, CommittedOffset, Control, Destination, InboxPartition, Incident, Lane, LaneError, LaneOptions,
+    PartitionOutput, PollLimits, Reasons, Route,
 };
 use crate::log::{Isolation, OutRecord, Weather};
 

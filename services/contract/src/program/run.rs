@@ -184,13 +184,15 @@ impl Program {
                 }
                 Op::Stat { leaf } => {
                     if scratch.measuring
-                        && let Some(entry) = scratch.staged.get_mut(leaf as usize) {
+                        && let Some(entry) = scratch.staged.get_mut(leaf as usize)
+                    {
                         *entry = statistics::staged(value);
                     }
                 }
                 Op::Distinct { sketch } => {
                     if scratch.measuring
-                        && let Some(entry) = scratch.hashes.get_mut(sketch as usize) {
+                        && let Some(entry) = scratch.hashes.get_mut(sketch as usize)
+                    {
                         *entry = statistics::hashed(value);
                     }
                 }

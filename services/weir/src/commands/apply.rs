@@ -14,7 +14,7 @@ use crate::{CliError, Global, Outcome};
 
 /// Plans.
 pub(crate) fn plan(global: &Global, args: &PlanArgs) -> Result<Outcome, CliError> {
-    let loaded = load_whole(global, &args.paths)?;
+    let loaded = load_whole(global, &global.paths(&args.paths))?;
     let backbone = Backbone::connect(global)?;
     let plan = backbone.steward().plan(&loaded.contracts).map_err(failed)?;
     show(global, &plan)?;
@@ -26,7 +26,7 @@ pub(crate) fn plan(global: &Global, args: &PlanArgs) -> Result<Outcome, CliError
 
 /// Applies.
 pub(crate) fn apply(global: &Global, args: &ApplyArgs) -> Result<Outcome, CliError> {
-    let loaded = load_whole(global, &args.paths)?;
+    let loaded = load_whole(global, &global.paths(&args.paths))?;
     let backbone = Backbone::connect(global)?;
     let steward = backbone.steward();
     let plan = steward.plan(&loaded.contracts).map_err(failed)?;

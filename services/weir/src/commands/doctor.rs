@@ -75,7 +75,7 @@ fn backbone_of(backbone: &Backbone, findings: &mut Findings) -> Result<(), CliEr
         match backbone.broker.topic(&topic)? {
             None => missing.push(topic.to_string()),
             Some(description) => {
-                let dead = description.partitions.iter().filter(|(_, leader)| !leader).count();
+                let dead = description.partitions.iter().filter(|(_, leaderless)| *leaderless).count();
                 if dead > 0 {
                     findings.bad(
                         "control topics",

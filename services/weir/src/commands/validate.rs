@@ -9,7 +9,7 @@ use crate::{CliError, Global, Outcome};
 
 /// Validates.
 pub(crate) fn run(global: &Global, args: &ValidateArgs) -> Result<Outcome, CliError> {
-    let loaded = steward::load(&args.paths);
+    let loaded = steward::load(&global.paths(&args.paths));
     if global.out.format() == Format::Table {
         report(global, &loaded);
     } else {
