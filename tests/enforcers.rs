@@ -83,4 +83,3 @@ fn an_enforcer_that_stalls_and_wakes_again_is_fenced() {
         oracle("check_conservation.py", &[backbone.brokers(), &registry, backbone.prefix(), "meter.readings", count]);
     });
 }
-
