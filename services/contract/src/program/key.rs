@@ -1,13 +1,13 @@
 //! The record's key: its encoding, and the fields of the value that it equals.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use schemas::Frame as Framed;
 
 use super::cursor::{Cursor, Fault};
 use super::resolve::DEPTH;
 use super::value::{self, Value};
-use super::{Context, Program};
+use super::{Context, Program, Scratch};
 use crate::avro::{Kind, Logical, NodeId, Schema};
 use crate::cel::Found;
 use crate::model::{KeyKind, Segment};
@@ -59,22 +59,48 @@ impl Program {
 
     fn text_equals(&self, key: &[u8], parts: &[Found<'_>]) -> bool {
         let mut rest = Expected { rest: key };
+        self.write_text(parts, &mut rest).is_ok() && rest.rest.is_empty()
+    }
+
+    /// The fields' texts: numbers and times as the schema keeps them, in decimal digits.
+    fn write_text(&self, parts: &[Found<'_>], out: &mut impl fmt::Write) -> fmt::Result {
         let separator = &self.contract.settings.key.separator;
-        let written = parts.iter().enumerate().try_for_each(|(index, part)| {
+        parts.iter().enumerate().try_for_each(|(index, part)| {
             if index > 0 {
-                rest.write_str(separator)?;
+                out.write_str(separator)?;
             }
             match part {
-                Found::Text(text) => rest.write_str(text),
-                Found::Int(number) => write!(rest, "{number}"),
-                Found::Bool(value) => write!(rest, "{value}"),
+                Found::Text(text) => out.write_str(text),
+                Found::Int(number) => write!(out, "{number}"),
+                Found::Bool(value) => write!(out, "{value}"),
                 Found::Bytes(bytes) => {
-                    std::str::from_utf8(bytes).map_err(|_| fmt::Error).and_then(|text| rest.write_str(text))
+                    std::str::from_utf8(bytes).map_err(|_| fmt::Error).and_then(|text| out.write_str(text))
                 }
                 Found::Null | Found::Float(_) | Found::Decimal(_) | Found::Present => Err(fmt::Error),
             }
-        });
-        written.is_ok() && rest.rest.is_empty()
+        })
+    }
+
+    /// The key that the contract gives a record with this body. `None` where it names no fields, wants an
+    /// Avro key (whose schema only a registry knows), or a field cannot be one: null, or not readable.
+    pub fn key(&self, body: &[u8], scratch: &mut Scratch) -> Option<Vec<u8>> {
+        let spec = &self.contract.settings.key;
+        if spec.fields.is_empty() {
+            return None;
+        }
+        scratch.begin(self, false);
+        let mut slots = vec![Found::Null; self.code.slots];
+        self.run(body, &mut slots, scratch).ok()?;
+        let parts = slots.get(self.code.key_slots..self.code.slots)?;
+        match (spec.kind, parts) {
+            (KeyKind::Utf8, parts) => {
+                let mut text = String::new();
+                self.write_text(parts, &mut text).ok()?;
+                Some(text.into_bytes())
+            }
+            (KeyKind::Long, [Found::Int(number)]) => Some(number.to_be_bytes().to_vec()),
+            _ => None,
+        }
     }
 
     fn avro_equals(&self, body: &[u8], schema: &Schema, parts: &[Found<'_>]) -> Result<bool, Fault> {

@@ -207,6 +207,23 @@ fn the_key_equals_its_fields() {
 }
 
 #[test]
+fn the_key_that_is_made_is_the_key_that_is_asked_for() {
+    let day = r#"{"name":"shop","type":"string"},{"name":"day","type":{"type":"int","logicalType":"date"}}"#;
+    let mut contract = contract(&record(day));
+    contract.settings.key =
+        KeySpec { kind: KeyKind::Utf8, fields: vec![path("shop"), path("day")], separator: "-".to_owned() };
+    let body = &[2, b'x', 14];
+    let program = Program::compile(&contract.schema, &Arc::new(contract.clone())).expect("resolves with itself");
+    let key = program.key(body, &mut Scratch::default());
+    assert_eq!(key.as_deref(), Some(&b"x-7"[..]));
+    assert_eq!(judged(contract.clone(), None, key.as_deref(), body), []);
+    assert_eq!(program.key(&body[..1], &mut Scratch::default()), None);
+    contract.settings.key = KeySpec { kind: KeyKind::Long, fields: vec![path("day")], separator: String::new() };
+    let program = Program::compile(&contract.schema, &Arc::new(contract.clone())).expect("resolves with itself");
+    assert_eq!(program.key(body, &mut Scratch::default()), Some(7_i64.to_be_bytes().to_vec()));
+}
+
+#[test]
 fn items_that_must_differ_are_compared_by_value() {
     let mut contract = contract(&record(r#"{"name":"a","type":{"type":"array","items":["null","string"]}}"#));
     contract.rules.push(rule("a", Check::UniqueItems));

@@ -9,7 +9,6 @@ use schemas::Timestamp;
 use serde_json::{Value, json};
 
 use super::backbone::failed;
-use super::key;
 use super::validate::load_whole;
 use crate::cli::CheckArgs;
 use crate::output::{Format, printable};
@@ -102,7 +101,6 @@ pub(crate) fn open(
 /// Judges rows as the enforcer would judge the records that `weir produce` makes of them.
 struct Judge {
     program: Program,
-    contract: Arc<Contract>,
     scratch: Scratch,
     now: Timestamp,
 }
@@ -110,7 +108,7 @@ struct Judge {
 impl Judge {
     fn new(contract: &Arc<Contract>) -> Result<Self, CliError> {
         let program = Program::compile(&contract.schema, contract).map_err(failed)?;
-        Ok(Self { program, contract: Arc::clone(contract), scratch: Scratch::default(), now: Timestamp::now() })
+        Ok(Self { program, scratch: Scratch::default(), now: Timestamp::now() })
     }
 
     fn row(&mut self, row: &Row) -> Vec<Value> {
@@ -123,7 +121,7 @@ impl Judge {
                     .collect();
             }
         };
-        let key = key::of(&self.contract, body);
+        let key = self.program.key(body, &mut self.scratch);
         let context = Context { key: key.as_deref(), key_schema: None, now: self.now };
         let verdict = self.program.judge(body, &context, &mut self.scratch, None);
         if verdict == Verdict::Conforms && self.scratch.violations().is_empty() {

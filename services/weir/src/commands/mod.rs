@@ -6,7 +6,6 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod consume;
 pub(crate) mod doctor;
-pub(crate) mod key;
 pub(crate) mod lineage;
 pub(crate) mod produce;
 pub(crate) mod product;

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{OutRecord, Position, Progress, Writer};
-use contract::Contract;
+use contract::{Contract, Program, Scratch};
 use files::{RejectedWriter, Row};
 use indicatif::{ProgressBar, ProgressStyle};
 use schemas::{BackboneSchema, GroupId, LineageEvent, MajorState, Offset, Timestamp, TopicPartition, frame};
 
 use super::backbone::{Backbone, failed};
+use super::check;
 use super::shown::header;
-use super::{check, key};
 use crate::cli::ProduceArgs;
 use crate::{CliError, Global, Outcome};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, args: &ProduceArgs) -> Result<Outcome, CliErr
     let (state, major) = backbone.product(&args.product)?;
     let contract = contract_of(&backbone, &state.product, &major)?;
     let rows = check::open(&args.file, args.format, &args.nulls, &contract)?;
-    let mut run = Run::begin(&backbone, &args.file, &major, contract)?;
+    let mut run = Run::begin(&backbone, &args.file, &major, &contract)?;
     if run.skip > 0 {
         global.out.say(&format!("going on after record {}, where an earlier run stopped", run.skip));
     }
@@ -86,7 +86,8 @@ fn contract_of(
 struct Run<'a> {
     backbone: &'a Backbone,
     major: MajorState,
-    contract: Arc<Contract>,
+    program: Program,
+    scratch: Scratch,
     name: String,
     group: GroupId,
     started: Timestamp,
@@ -106,8 +107,9 @@ impl<'a> Run<'a> {
         backbone: &'a Backbone,
         file: &Path,
         major: &MajorState,
-        contract: Arc<Contract>,
+        contract: &Arc<Contract>,
     ) -> Result<Self, CliError> {
+        let program = Program::compile(&contract.schema, contract).map_err(failed)?;
         let resumable = file != Path::new("-");
         let name = run_name(file, major)?;
         let group = backbone.names.produce_group(&name);
@@ -124,7 +126,8 @@ impl<'a> Run<'a> {
         Ok(Self {
             backbone,
             major: major.clone(),
-            contract,
+            program,
+            scratch: Scratch::default(),
             name,
             group,
             started: Timestamp(started),
@@ -159,7 +162,7 @@ impl<'a> Run<'a> {
         self.batch.push(OutRecord {
             topic: self.major.inbox.clone(),
             partition: None,
-            key: key::of(&self.contract, body),
+            key: self.program.key(body, &mut self.scratch),
             value: Some(value),
             headers: vec![(HEADER.to_owned(), Some(format!("{}:{}:{}", self.name, row.record, row.line).into_bytes()))],
             timestamp: None,
