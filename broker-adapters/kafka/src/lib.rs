@@ -35,6 +35,10 @@ use asking::Asker;
 /// The bound on every call that has no bound of its own.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
+/// A directive for log filters: the client library reports every end of a partition as an error of its own.
+/// What went wrong comes back from the calls.
+pub const LOG_FILTER: &str = "rdkafka::client=off";
+
 /// A connection to a Kafka cluster.
 pub struct Kafka {
     options: KafkaOptions,

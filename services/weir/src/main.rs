@@ -145,9 +145,8 @@ fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
 fn start_logs(settings: &Settings, serves: bool) -> Result<(), CliError> {
     let from_env = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let configured = settings.text(config::names::LOG).map(str::to_owned).or(from_env);
-    // The Kafka client reports every end of a partition as an error of its own; what went wrong comes back
-    // from the calls.
-    let filter = configured.unwrap_or_else(|| if serves { "info" } else { "warn" }.to_owned() + ",rdkafka::client=off");
+    let by_default = || format!("{},{}", if serves { "info" } else { "warn" }, kafka::LOG_FILTER);
+    let filter = configured.unwrap_or_else(by_default);
     let format = match settings.text(config::names::LOG_FORMAT) {
         Some("json") => logs::Format::Json,
         Some("human") => logs::Format::Human,
