@@ -10,7 +10,7 @@ use schemas::{BackboneSchema, LineageEvent, LineageKind, Offset, Partition, Slot
 
 use crate::catalog::{Enforced, Snapshot};
 use crate::events::{Stamp, metadata, read_metadata};
-use crate::judge::Refused;
+use crate::judge::{FirstSeen, Refused};
 use crate::{Shared, telemetry};
 
 /// Most partitions annotated in one transaction.
@@ -25,8 +25,8 @@ pub(crate) struct State {
     pub(crate) committed_at: Instant,
     /// Waits, until then at least, for this reason.
     pub(crate) hold: Option<(Instant, String)>,
-    /// Records up to this offset were first polled then.
-    pub(crate) first_seen: Option<(Offset, Instant)>,
+    /// When records that wait were first polled.
+    pub(crate) first_seen: FirstSeen,
     /// Records that the broker refused.
     pub(crate) refused: BTreeMap<Offset, Refused>,
 }
@@ -96,7 +96,7 @@ impl Assignment {
                 next,
                 committed_at: Instant::now(),
                 hold: None,
-                first_seen: None,
+                first_seen: FirstSeen::default(),
                 refused: BTreeMap::new(),
             };
             shared.waiting.end(&inbox);

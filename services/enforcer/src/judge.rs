@@ -20,12 +20,49 @@ const ID_HEADERS: [&str; 2] = ["__value_schema_id", "__key_schema_id"];
 pub(crate) struct Partition<'a> {
     /// Under which contract.
     pub(crate) enforced: &'a Arc<Enforced>,
-    /// Records up to this offset were first polled then; later ones now.
-    pub(crate) first_seen: Option<(Offset, Instant)>,
+    /// When records were first polled, before they had to wait; later ones now.
+    pub(crate) first_seen: &'a FirstSeen,
     /// Records that the broker refused before, and its words.
     pub(crate) refused: &'a BTreeMap<Offset, Refused>,
     /// It must not be judged now, for this reason.
     pub(crate) hold: Option<&'a str>,
+}
+
+/// Most marks kept of a partition that waits.
+const MARKS: usize = 256;
+
+/// When the records of a waiting partition were first polled: up to this offset, at that time. A record
+/// that is polled again keeps its time, however many came after it meanwhile; else a partition with steady
+/// traffic would begin its wait anew each time.
+#[derive(Debug, Default)]
+pub(crate) struct FirstSeen(Vec<(Offset, Instant)>);
+
+impl FirstSeen {
+    /// When this record was first polled; `None` where it was not before.
+    pub(crate) fn of(&self, offset: Offset) -> Option<Instant> {
+        self.0.get(self.0.partition_point(|(last, _)| *last < offset)).map(|(_, seen)| *seen)
+    }
+
+    /// Records up to `last` were polled now.
+    pub(crate) fn polled(&mut self, last: Offset, now: Instant) {
+        match self.0.last() {
+            Some((known, _)) if last <= *known => return,
+            // A later time is always safe: a negative answer counts only if it was asked for after it.
+            Some(_) if self.0.len() >= MARKS => drop(self.0.pop()),
+            _ => {}
+        }
+        self.0.push((last, now));
+    }
+
+    /// Records before `next` are consumed.
+    pub(crate) fn consumed(&mut self, next: Offset) {
+        self.0.retain(|(last, _)| *last >= next);
+    }
+
+    /// Since when the first record that waits does.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.0.first().map(|(_, seen)| *seen)
+    }
 }
 
 /// A record that the broker refused to take.
@@ -170,7 +207,7 @@ impl Judge<'_> {
 
     /// When a record was first polled: before a wait, or now.
     fn seen(&self, record: &Record<'_>, known: &Partition<'_>) -> Instant {
-        known.first_seen.filter(|(last, _)| record.offset <= *last).map_or(self.now.1, |(_, seen)| seen)
+        known.first_seen.of(record.offset).unwrap_or(self.now.1)
     }
 
     fn without_value(
@@ -214,4 +251,37 @@ impl Judge<'_> {
 fn consumed(record: &Record<'_>, judged: &mut Judged) {
     let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
     judged.bytes += bytes as u64;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_waits_keeps_its_time_while_others_arrive() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut seen = FirstSeen::default();
+        seen.polled(Offset(10), at(0));
+        seen.polled(Offset(20), at(1));
+        seen.polled(Offset(20), at(2));
+        assert_eq!([5, 10, 11, 20].map(|offset| seen.of(Offset(offset))), [0, 0, 1, 1].map(|s| Some(at(s))));
+        assert_eq!(seen.of(Offset(21)), None);
+        seen.consumed(Offset(11));
+        assert_eq!(seen.since(), Some(at(1)));
+    }
+
+    #[test]
+    fn marks_are_bounded_and_never_say_too_early() {
+        let start = Instant::now();
+        let mut seen = FirstSeen::default();
+        for step in 0..1_000 {
+            seen.polled(Offset(step), start + Duration::from_secs(step.unsigned_abs()));
+        }
+        assert_eq!(seen.0.len(), MARKS);
+        assert_eq!(seen.of(Offset(999)), Some(start + Duration::from_secs(999)));
+        assert_eq!(seen.of(Offset(0)), Some(start));
+    }
 }

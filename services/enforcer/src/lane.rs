@@ -123,7 +123,7 @@ impl<'a> LaneWorker<'a> {
             let state = self.assignment.states.get(inbox)?;
             Some(Partition {
                 enforced: &state.enforced,
-                first_seen: state.first_seen,
+                first_seen: &state.first_seen,
                 refused: &state.refused,
                 hold: state.hold.as_ref().map(|(_, why)| why.as_str()),
             })
@@ -167,12 +167,12 @@ impl<'a> LaneWorker<'a> {
     fn note_waits(&mut self, outcome: &Outcome, now: Instant) {
         for (inbox, judged) in &outcome.partitions {
             let (Some(why), Some(state)) = (&judged.waits, self.assignment.states.get_mut(inbox)) else { continue };
-            let seen = state.first_seen.filter(|(last, _)| judged.last <= *last).unwrap_or((judged.last, now));
-            state.first_seen = Some(seen);
+            state.first_seen.polled(judged.last, now);
             if state.hold.is_none() {
                 state.hold = Some((now + LOOK_AGAIN, why.clone()));
             }
-            if now.duration_since(seen.1) > Duration::from_millis(500) {
+            let since = state.first_seen.since().unwrap_or(now);
+            if now.duration_since(since) > Duration::from_millis(500) {
                 self.shared.waiting.begin(inbox, why);
             }
         }
@@ -185,8 +185,8 @@ impl<'a> LaneWorker<'a> {
             state.next = output.to;
             state.committed_at = Instant::now();
             state.refused.retain(|offset, _| *offset >= output.to);
+            state.first_seen.consumed(output.to);
             if state.hold.is_none() {
-                state.first_seen = None;
                 self.shared.waiting.end(&output.inbox);
             }
         }
