@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use broker::{Batch, Record, Route};
 use contract::program::Statistics;
-use contract::{Context, Deletes, RuleId, Scratch, Severity, Verdict, Violation};
+use contract::{Context, Deletes, Program, RuleId, Scratch, Severity, Verdict, Violation};
 use schemas::{Frame, Offset, SchemaId, Timestamp, TopicPartition};
 
 use crate::catalog::Enforced;
@@ -86,6 +86,9 @@ pub(crate) struct Judged {
     pub(crate) waits: Option<String>,
     /// The last offset polled.
     pub(crate) last: Offset,
+    /// The writer schema met last and its program: records of a producer follow each other, and need not
+    /// each ask the resolver that all lanes share.
+    program: Option<(SchemaId, Arc<Program>)>,
 }
 
 /// The outcome of judging a batch.
@@ -116,6 +119,7 @@ pub(crate) fn judge<'a>(
                 bytes: 0,
                 waits: known.hold.map(str::to_owned),
                 last: Offset(-1),
+                program: None,
             };
             Some((known, judged))
         })
@@ -181,7 +185,12 @@ impl Judge<'_> {
                 return self.outside(batch, record, known, judged, reasons::not_framed(why, value, in_header));
             }
         };
-        match self.resolver.resolve(framed.schema, known.enforced, self.seen(record, known)) {
+        let known_program = judged.program.take().filter(|(id, _)| *id == framed.schema);
+        let resolution = match known_program {
+            Some((_, program)) => Resolution::Program(program),
+            None => self.resolver.resolve(framed.schema, known.enforced, self.seen(record, known)),
+        };
+        match resolution {
             Resolution::Wait(why) => {
                 judged.waits = Some(why.to_string());
                 Route::Wait
@@ -193,11 +202,11 @@ impl Judge<'_> {
             }
             Resolution::Program(program) => {
                 consumed(record, judged);
-                if judged.schema_ids.last() != Some(&framed.schema) {
-                    judged.schema_ids.insert(framed.schema);
-                }
+                judged.schema_ids.insert(framed.schema);
                 let context = Context { key: record.key, key_schema: None, now: self.now.0 };
-                match program.judge(framed.body, &context, self.scratch, Some(&mut judged.statistics)) {
+                let verdict = program.judge(framed.body, &context, self.scratch, Some(&mut judged.statistics));
+                judged.program = Some((framed.schema, program));
+                match verdict {
                     Verdict::Conforms => Route::Forward,
                     Verdict::Violates => self.quarantine(batch, record, known),
                 }
