@@ -150,7 +150,9 @@ fn start_logs(settings: &Settings, serves: bool) -> Result<(), CliError> {
     let format = match settings.text(config::names::LOG_FORMAT) {
         Some("json") => logs::Format::Json,
         Some("human") => logs::Format::Human,
-        _ => logs::Format::Auto,
+        _ if serves => logs::Format::Auto,
+        // Beside a command's result a line is for a person, wherever standard error goes.
+        _ => logs::Format::Human,
     };
     logs::start(&filter, format).map_err(|error| CliError::Usage(error.to_string()))
 }
