@@ -21,4 +21,6 @@ pub use model::{
     Check, Condition, Contract, Deletes, Format, KeyKind, KeySpec, Measure, Native, Objective, Path, Product, Rule,
     RuleId, Segment, Settings, Severity, Status, Team, UndeclaredFields,
 };
-pub use program::{Context, Program, RuleInfo, Scratch, Statistics, Unresolvable, Verdict, Violation};
+pub use program::{
+    Context, KeyProgram, KeySchema, Program, RuleInfo, Scratch, Statistics, Unresolvable, Verdict, Violation,
+};

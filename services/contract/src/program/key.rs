@@ -4,13 +4,44 @@ use std::fmt;
 
 use schemas::Frame as Framed;
 
-use super::cursor::{Cursor, Fault};
-use super::resolve::DEPTH;
-use super::value::{self, Value};
-use super::{Context, Program, Scratch};
-use crate::avro::{Kind, Logical, NodeId, Schema};
+use super::avro_key::KeySchema;
+use super::{Context, Program, Scratch, value};
 use crate::cel::Found;
-use crate::model::{KeyKind, Segment};
+use crate::model::{Contract, KeyKind};
+
+/// What is wrong with the key of a record without a value: it deletes by its key, which must be one of the
+/// contract's, though there are no fields to compare it with. `None` where it is one.
+pub fn key_fault_of_tombstone(contract: &Contract, context: &Context<'_>) -> Option<String> {
+    let read = |key: &[u8]| match contract.settings.key.kind {
+        KeyKind::Any => None,
+        KeyKind::None => Some("the record must have no key".to_owned()),
+        KeyKind::Utf8 => std::str::from_utf8(key).err().map(|_| "the key must be UTF-8 text".to_owned()),
+        KeyKind::Long => (key.len() != 8).then(|| "the key must be eight bytes, a big-endian long".to_owned()),
+        KeyKind::Avro => avro_fault(key, context, None, String::new),
+    };
+    context.key.and_then(read)
+}
+
+/// What is wrong with an Avro key; `unequal` says that it is not the one that the fields make.
+fn avro_fault(
+    key: &[u8],
+    context: &Context<'_>,
+    parts: Option<&[Found<'_>]>,
+    unequal: impl Fn() -> String,
+) -> Option<String> {
+    let Ok(framed) = Framed::parse(key) else {
+        return Some("the key must be Avro in the wire format of the schema registry".to_owned());
+    };
+    match context.key_schema {
+        None => Some("the key's schema is not known".to_owned()),
+        Some(KeySchema::Refused(why)) => Some(why.to_owned()),
+        Some(KeySchema::Known(program)) => match program.equals(framed.body, parts) {
+            Ok(true) => None,
+            Ok(false) => Some(unequal()),
+            Err(fault) => Some(format!("the key cannot be read: {fault}")),
+        },
+    }
+}
 
 impl Program {
     /// What is wrong with the key; `None` where it is as the contract says.
@@ -32,17 +63,7 @@ impl Program {
                 Err(_) => Some("the key must be eight bytes, a big-endian long".to_owned()),
                 Ok(bytes) => (!parts.is_empty() && parts != [Found::Int(i64::from_be_bytes(bytes))]).then(equal),
             },
-            (KeyKind::Avro, Some(key)) => {
-                let Ok(framed) = Framed::parse(key) else {
-                    return Some("the key must be Avro in the wire format of the schema registry".to_owned());
-                };
-                let Some(schema) = context.key_schema else { return Some("the key's schema is not known".to_owned()) };
-                match self.avro_equals(framed.body, schema, parts) {
-                    Ok(true) => None,
-                    Ok(false) => Some(equal()),
-                    Err(fault) => Some(format!("the key cannot be read: {fault}")),
-                }
-            }
+            (KeyKind::Avro, Some(key)) => avro_fault(key, context, Some(parts), equal),
         }
     }
 
@@ -82,7 +103,7 @@ impl Program {
     }
 
     /// The key that the contract gives a record with this body. `None` where it names no fields, wants an
-    /// Avro key (whose schema only a registry knows), or a field cannot be one: null, or not readable.
+    /// Avro key (that is [`Program::avro_key`]'s), or a field cannot be one: null, or not readable.
     pub fn key(&self, body: &[u8], scratch: &mut Scratch) -> Option<Vec<u8>> {
         let spec = &self.contract.settings.key;
         if spec.fields.is_empty() {
@@ -102,34 +123,6 @@ impl Program {
             _ => None,
         }
     }
-
-    fn avro_equals(&self, body: &[u8], schema: &Schema, parts: &[Found<'_>]) -> Result<bool, Fault> {
-        let mut cursor = Cursor::new(body);
-        let fields = &self.contract.settings.key.fields;
-        let mut equal = true;
-        match schema.record(schema.root()) {
-            None => {
-                let found = read(schema, schema.root(), &mut cursor, 0)?.found();
-                equal = parts.is_empty() || parts == [found];
-            }
-            Some(record) => {
-                let mut met = 0;
-                for field in &record.fields {
-                    let found = read(schema, field.node, &mut cursor, 0)?.found();
-                    let named = |path: &crate::model::Path| matches!(path.0.last(), Some(Segment::Field(name)) if **name == *field.name);
-                    if let Some(index) = fields.iter().position(named) {
-                        met += 1;
-                        equal &= parts.get(index) == Some(&found);
-                    }
-                }
-                equal &= met == fields.len();
-            }
-        }
-        if cursor.left() > 0 {
-            return Err(Fault::Trailing);
-        }
-        Ok(equal)
-    }
 }
 
 /// Text that must come next; writing anything else is an error. Compares without allocating.
@@ -141,48 +134,5 @@ impl fmt::Write for Expected<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.rest = self.rest.strip_prefix(text.as_bytes()).ok_or(fmt::Error)?;
         Ok(())
-    }
-}
-
-/// Reads one value by its schema alone; records, arrays and maps are walked over.
-fn read<'a>(schema: &'a Schema, node: NodeId, cursor: &mut Cursor<'a>, depth: usize) -> Result<Value<'a>, Fault> {
-    if depth > DEPTH {
-        return Err(Fault::Depth);
-    }
-    let node = schema.node(node);
-    Ok(match &node.kind {
-        Kind::Null => Value::Null,
-        Kind::Boolean => Value::Bool(cursor.boolean()?),
-        Kind::Int => Value::Int(cursor.int()?),
-        Kind::Long => Value::Int(cursor.long()?),
-        Kind::Float => Value::Float(cursor.float()?),
-        Kind::Double => Value::Float(cursor.double()?),
-        Kind::Bytes => decimal_or_bytes(cursor.bytes()?, node.logical),
-        Kind::Fixed(fixed) => decimal_or_bytes(cursor.take(fixed.size)?, node.logical),
-        Kind::String => Value::Text(cursor.text()?),
-        Kind::Enum(enumeration) => {
-            let index = cursor.index(enumeration.symbols.len(), Fault::Symbol)?;
-            enumeration.symbols.get(index).map_or(Value::Null, |symbol| Value::Text(symbol.as_bytes()))
-        }
-        Kind::Union(branches) => {
-            let index = cursor.index(branches.len(), Fault::Branch)?;
-            let branch = branches.get(index).ok_or(Fault::Branch)?;
-            read(schema, *branch, cursor, depth + 1)?
-        }
-        Kind::Record(record) => {
-            for field in &record.fields {
-                read(schema, field.node, cursor, depth + 1)?;
-            }
-            Value::Present
-        }
-        // A key's equality cannot depend on these, and a key that repeats itself serves nobody.
-        Kind::Array(_) | Kind::Map(_) => return Err(Fault::Program),
-    })
-}
-
-fn decimal_or_bytes(bytes: &[u8], logical: Option<Logical>) -> Value<'_> {
-    match logical {
-        Some(Logical::Decimal { .. }) => value::decimal(bytes).map_or(Value::Bytes(bytes), Value::Decimal),
-        _ => Value::Bytes(bytes),
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! `resolve` decides whether the schemas fit; `compile` makes the ops, `defaults` those of fields the writer
 //! does not have; `run` is the loop over them, `cursor` reads the bytes, `checks` holds the rules, `key`
-//! judges the key. [`statistics`] and [`sketch`] keep what is measured.
+//! and `avro_key` judge the key and make it. [`statistics`] and [`sketch`] keep what is measured.
 
+mod avro_key;
 mod checks;
 mod compile;
 mod cursor;
@@ -20,6 +21,8 @@ pub mod sketch;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_keys;
 mod value;
 
 use std::sync::Arc;
@@ -32,6 +35,8 @@ use crate::model::{Contract, RuleId, Severity};
 use compile::Code;
 use layout::Layout;
 
+pub use avro_key::{KeyProgram, KeySchema, key_schema};
+pub use key::key_fault_of_tombstone;
 pub use layout::RuleInfo;
 pub use scratch::Scratch;
 pub use statistics::Statistics;
@@ -69,7 +74,7 @@ pub struct Context<'a> {
     /// The record's key as it stands in the log.
     pub key: Option<&'a [u8]>,
     /// The key's writer schema, where the contract's key is Avro and the caller has resolved its id.
-    pub key_schema: Option<&'a avro::Schema>,
+    pub key_schema: Option<KeySchema<'a>>,
     /// `now` of the rules: the lane's clock, read once per batch.
     pub now: Timestamp,
 }

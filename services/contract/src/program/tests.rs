@@ -13,7 +13,7 @@ use crate::model::{
     Status, UndeclaredFields,
 };
 
-fn path(text: &str) -> Path {
+pub(super) fn path(text: &str) -> Path {
     let mut segments = Vec::new();
     for part in text.split('.') {
         let name = part.trim_end_matches("[]").trim_end_matches("{}");
@@ -31,7 +31,7 @@ fn rule(at: &str, check: Check) -> Rule {
     Rule { id: RuleId::new(format!("{at}:rule")), path: path(at), check, severity: Severity::Error, description: None }
 }
 
-fn contract(schema: &str) -> Contract {
+pub(super) fn contract(schema: &str) -> Contract {
     let settings = Settings {
         partitions: 1,
         replication: None,

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::{Context, Contract, Program, Scratch, Severity, Verdict};
+use contract::{Context, Contract, KeyProgram, KeySchema, Program, Scratch, Severity, Verdict};
 use files::{FileFormat, Options, Row, Rows};
-use schemas::Timestamp;
+use schemas::{SchemaId, Timestamp};
 use serde_json::{Value, json};
 
 use super::backbone::failed;
@@ -101,6 +101,8 @@ pub(crate) fn open(
 /// Judges rows as the enforcer would judge the records that `weir produce` makes of them.
 struct Judge {
     program: Program,
+    /// Reads the keys that it makes, where the contract's keys are Avro.
+    key_program: Option<KeyProgram>,
     scratch: Scratch,
     now: Timestamp,
 }
@@ -108,7 +110,14 @@ struct Judge {
 impl Judge {
     fn new(contract: &Arc<Contract>) -> Result<Self, CliError> {
         let program = Program::compile(&contract.schema, contract).map_err(failed)?;
-        Ok(Self { program, scratch: Scratch::default(), now: Timestamp::now() })
+        let key_program = match contract::program::key_schema(contract) {
+            Some(text) => {
+                let schema = contract::avro::Schema::parse(&text).map_err(failed)?;
+                Some(KeyProgram::compile(&schema, contract).map_err(failed)?)
+            }
+            None => None,
+        };
+        Ok(Self { program, key_program, scratch: Scratch::default(), now: Timestamp::now() })
     }
 
     fn row(&mut self, row: &Row) -> Vec<Value> {
@@ -121,8 +130,13 @@ impl Judge {
                     .collect();
             }
         };
-        let key = self.program.key(body, &mut self.scratch);
-        let context = Context { key: key.as_deref(), key_schema: None, now: self.now };
+        let key = match self.key_program {
+            // Which id it gets is no matter here.
+            Some(_) => self.program.avro_key(SchemaId(0), body, &mut self.scratch),
+            None => self.program.key(body, &mut self.scratch),
+        };
+        let key_schema = self.key_program.as_ref().map(KeySchema::Known);
+        let context = Context { key: key.as_deref(), key_schema, now: self.now };
         let verdict = self.program.judge(body, &context, &mut self.scratch, None);
         if verdict == Verdict::Conforms && self.scratch.violations().is_empty() {
             return Vec::new();

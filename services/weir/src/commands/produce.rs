@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{OutRecord, Position, Progress, Writer};
+use broker::{OutRecord, Position, Progress, Registered, Writer};
 use contract::{Contract, Program, Scratch};
 use files::{RejectedWriter, Row};
 use indicatif::{ProgressBar, ProgressStyle};
-use schemas::{BackboneSchema, GroupId, LineageEvent, MajorState, Offset, Timestamp, TopicPartition, frame};
+use schemas::{
+    BackboneSchema, GroupId, LineageEvent, MajorState, Offset, SchemaId, Subject, Timestamp, TopicPartition, frame,
+};
 
 use super::backbone::{Backbone, failed};
 use super::check;
@@ -83,10 +85,25 @@ fn contract_of(
     })
 }
 
+/// Registers the schema of the contract's keys under the inbox, as a serializer would; `None` where they are
+/// not Avro.
+fn key_schema_of(backbone: &Backbone, major: &MajorState, contract: &Contract) -> Result<Option<SchemaId>, CliError> {
+    let Some(text) = contract::program::key_schema(contract) else { return Ok(None) };
+    let subject = Subject::key_of(&major.inbox);
+    match backbone.registry.register(&subject, &text)? {
+        Registered::Id(id) => Ok(Some(id)),
+        Registered::Incompatible(why) | Registered::Invalid(why) => {
+            Err(CliError::Failed(format!("the registry refuses the schema of the keys under {subject}: {why}")))
+        }
+    }
+}
+
 struct Run<'a> {
     backbone: &'a Backbone,
     major: MajorState,
     program: Program,
+    /// The id of the keys' schema, where the contract's keys are Avro.
+    key_schema: Option<SchemaId>,
     scratch: Scratch,
     name: String,
     group: GroupId,
@@ -110,6 +127,7 @@ impl<'a> Run<'a> {
         contract: &Arc<Contract>,
     ) -> Result<Self, CliError> {
         let program = Program::compile(&contract.schema, contract).map_err(failed)?;
+        let key_schema = key_schema_of(backbone, major, contract)?;
         let resumable = file != Path::new("-");
         let name = run_name(file, major)?;
         let group = backbone.names.produce_group(&name);
@@ -127,6 +145,7 @@ impl<'a> Run<'a> {
             backbone,
             major: major.clone(),
             program,
+            key_schema,
             scratch: Scratch::default(),
             name,
             group,
@@ -162,7 +181,10 @@ impl<'a> Run<'a> {
         self.batch.push(OutRecord {
             topic: self.major.inbox.clone(),
             partition: None,
-            key: self.program.key(body, &mut self.scratch),
+            key: match self.key_schema {
+                Some(id) => self.program.avro_key(id, body, &mut self.scratch),
+                None => self.program.key(body, &mut self.scratch),
+            },
             value: Some(value),
             headers: vec![(HEADER.to_owned(), Some(format!("{}:{}:{}", self.name, row.record, row.line).into_bytes()))],
             timestamp: None,
