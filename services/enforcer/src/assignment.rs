@@ -1,20 +1,40 @@
 //! Which inbox partitions a lane reads, from where, and under which contract version: brought in line with
 //! the catalog's snapshot between transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{CommittedOffset, InboxPartition, Isolation, Lane, LaneError, OutRecord, Position, Weather};
-use schemas::{BackboneSchema, LineageEvent, LineageKind, Offset, Partition, Slot, Timestamp, TopicPartition};
+use broker::{CommittedOffset, InboxPartition, Lane, LaneError, OutRecord};
+use schemas::{LineageKind, Offset, Slot, TopicPartition};
 
 use crate::catalog::{Enforced, Snapshot};
 use crate::events::{Stamp, metadata, read_metadata};
-use crate::judge::{FirstSeen, Refused};
+use crate::first_seen::FirstSeen;
+use crate::judge::Refused;
+use crate::recovery::starts_of;
 use crate::{Shared, telemetry};
 
 /// Most partitions annotated in one transaction.
 const ANNOTATED_AT_ONCE: usize = 500;
+
+/// Why a partition is not judged for now, and until when at least.
+#[derive(Debug, Clone)]
+pub(crate) struct Hold {
+    pub(crate) on: HoldOn,
+    pub(crate) since: Instant,
+    pub(crate) until: Instant,
+    pub(crate) why: String,
+}
+
+/// What a held partition waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HoldOn {
+    /// The registry's next answer; the count of answers when it began.
+    Schema { answers: u64 },
+    /// Leaders of its product and quarantine partitions.
+    Outputs,
+}
 
 /// What a lane knows of one of its partitions.
 pub(crate) struct State {
@@ -23,23 +43,46 @@ pub(crate) struct State {
     pub(crate) next: Offset,
     /// When it was last committed.
     pub(crate) committed_at: Instant,
-    /// Waits, until then at least, for this reason.
-    pub(crate) hold: Option<(Instant, String)>,
+    /// It is not judged for now.
+    pub(crate) hold: Option<Hold>,
+    /// How often in a row its outputs could not be written.
+    pub(crate) failures: u32,
+    /// The inbox cannot be read.
+    pub(crate) unreadable: bool,
     /// When records that wait were first polled.
     pub(crate) first_seen: FirstSeen,
     /// Records that the broker refused.
     pub(crate) refused: BTreeMap<Offset, Refused>,
 }
 
+impl State {
+    fn new(enforced: Arc<Enforced>, next: Offset, now: Instant) -> Self {
+        Self {
+            enforced,
+            next,
+            committed_at: now,
+            hold: None,
+            failures: 0,
+            unreadable: false,
+            first_seen: FirstSeen::default(),
+            refused: BTreeMap::new(),
+        }
+    }
+}
+
 /// The partitions of a lane.
 pub(crate) struct Assignment {
     slot: Slot,
     pub(crate) states: BTreeMap<TopicPartition, State>,
+    /// Of the slot, and not taken up for now.
+    aside: BTreeSet<TopicPartition>,
+    /// Of those, whose inbox has to have a leader first.
+    leaderless: BTreeSet<TopicPartition>,
 }
 
 impl Assignment {
     pub(crate) fn new(slot: Slot) -> Self {
-        Self { slot, states: BTreeMap::new() }
+        Self { slot, states: BTreeMap::new(), aside: BTreeSet::new(), leaderless: BTreeSet::new() }
     }
 
     /// Brings the lane in line with a snapshot: takes up new partitions and new versions, with an
@@ -50,68 +93,108 @@ impl Assignment {
         shared: &Shared,
         snapshot: &Snapshot,
     ) -> Result<(), LaneError> {
+        let ours = |inbox: &TopicPartition| Slot::of(inbox, shared.config.slots) == self.slot;
         let wanted: BTreeMap<_, _> = snapshot
             .partitions()
-            .filter(|(inbox, _)| Slot::of(inbox, shared.config.slots) == self.slot)
+            .filter(|(inbox, _)| ours(inbox))
             .map(|(inbox, enforced)| (inbox, Arc::clone(enforced)))
             .collect();
-        self.states.retain(|inbox, _| {
-            let kept = wanted.contains_key(inbox);
-            if !kept {
-                shared.waiting.end(inbox);
-            }
-            kept
-        });
-        let unknown: Vec<_> = wanted.keys().filter(|inbox| !self.states.contains_key(inbox)).cloned().collect();
-        let committed = if unknown.is_empty() { BTreeMap::new() } else { lane.committed(&unknown)? };
-        let mut activated = Vec::new();
-        for (inbox, enforced) in wanted {
-            if let Some(state) = self.states.get_mut(&inbox) {
-                if state.enforced.version != enforced.version {
-                    activated.push(inbox.clone());
-                }
-                state.enforced = enforced;
-                continue;
-            }
-            let (next, active) = match committed.get(&inbox) {
-                Some(committed) => {
-                    let (catalog, version) = read_metadata(&committed.metadata);
-                    if catalog.is_some_and(|offset| offset > snapshot.position) {
-                        // Judged under a newer catalog than ours: wait until we have read as far.
-                        shared.waiting.begin(
-                            &inbox,
-                            "this process has not read the catalog as far as the partition's last owner had",
-                        );
-                        continue;
-                    }
-                    (committed.offset, version == Some(enforced.version.to_string().as_str()))
-                }
-                None => (start_of(lane, shared, &inbox)?, false),
-            };
-            if !active {
-                activated.push(inbox.clone());
-            }
-            let state = State {
-                enforced,
-                next,
-                committed_at: Instant::now(),
-                hold: None,
-                first_seen: FirstSeen::default(),
-                refused: BTreeMap::new(),
-            };
-            shared.waiting.end(&inbox);
-            self.states.insert(inbox, state);
+        let unreadable: BTreeMap<_, _> = snapshot
+            .unreadable_partitions()
+            .filter(|(inbox, _)| ours(inbox))
+            .map(|(p, why)| (p, why.to_owned()))
+            .collect();
+        self.let_go(shared, |inbox| wanted.contains_key(inbox) || unreadable.contains_key(inbox));
+        self.states.retain(|inbox, _| wanted.contains_key(inbox));
+        for (inbox, why) in unreadable {
+            self.put_aside(shared, &inbox, &why);
         }
-        for some in activated.chunks(ANNOTATED_AT_ONCE) {
+        let mut activated = self.take_up(lane, shared, snapshot.position, &wanted)?;
+        for (inbox, enforced) in wanted {
+            let Some(state) = self.states.get_mut(&inbox) else { continue };
+            if state.enforced.version != enforced.version {
+                activated.insert(inbox);
+            }
+            state.enforced = enforced;
+        }
+        for some in activated.into_iter().collect::<Vec<_>>().chunks(ANNOTATED_AT_ONCE) {
             let notice = some.iter().map(|inbox| (inbox.clone(), None)).collect::<Vec<_>>();
             self.annotate(lane, shared, snapshot.position, &notice, Some(LineageKind::Activated))?;
         }
         lane.assign(&self.inboxes())
     }
 
-    /// Whose partitions these are.
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot
+    /// Takes up the partitions that are not yet; returns those that another version judged last.
+    fn take_up(
+        &mut self,
+        lane: &mut dyn Lane,
+        shared: &Shared,
+        position: Offset,
+        wanted: &BTreeMap<TopicPartition, Arc<Enforced>>,
+    ) -> Result<BTreeSet<TopicPartition>, LaneError> {
+        let unknown: Vec<_> = wanted.keys().filter(|inbox| !self.states.contains_key(inbox)).cloned().collect();
+        if unknown.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let committed = lane.committed(&unknown)?;
+        let fresh: Vec<_> = unknown.iter().filter(|inbox| !committed.contains_key(inbox)).cloned().collect();
+        let starts = starts_of(lane, shared, &fresh)?;
+        let now = shared.clock.now().instant;
+        let mut activated = BTreeSet::new();
+        for inbox in unknown {
+            let Some(enforced) = wanted.get(&inbox) else { continue };
+            let (next, active) = match (committed.get(&inbox), starts.get(&inbox)) {
+                (Some(committed), _) => {
+                    let (catalog, version) = read_metadata(&committed.metadata);
+                    if catalog.is_some_and(|offset| offset > position) {
+                        let why = "this process has not read the catalog as far as the partition's last owner had";
+                        self.put_aside(shared, &inbox, why);
+                        continue;
+                    }
+                    (committed.offset, version == Some(enforced.version.to_string().as_str()))
+                }
+                (None, Some(start)) => (*start, false),
+                (None, None) => {
+                    self.put_aside(shared, &inbox, "its inbox has no leader, so nobody can say where it begins");
+                    shared.leaders.watch(&inbox, vec![inbox.clone()]);
+                    self.leaderless.insert(inbox);
+                    continue;
+                }
+            };
+            if !active {
+                activated.insert(inbox.clone());
+            }
+            if self.aside.remove(&inbox) {
+                shared.waiting.end(&inbox);
+            }
+            self.states.insert(inbox, State::new(Arc::clone(enforced), next, now));
+        }
+        Ok(activated)
+    }
+
+    fn put_aside(&mut self, shared: &Shared, inbox: &TopicPartition, why: &str) {
+        shared.waiting.begin(inbox, why);
+        self.aside.insert(inbox.clone());
+    }
+
+    /// Whether a partition that was put aside for its leader has one again; asked once, then forgotten.
+    pub(crate) fn look_aside(&mut self, shared: &Shared) -> bool {
+        let back: Vec<_> = self.leaderless.iter().filter(|inbox| shared.leaders.back(inbox)).cloned().collect();
+        for inbox in &back {
+            self.leaderless.remove(inbox);
+            shared.leaders.forget(inbox);
+        }
+        !back.is_empty()
+    }
+
+    /// Nothing waits any more that is not kept.
+    pub(crate) fn let_go(&mut self, shared: &Shared, kept: impl Fn(&TopicPartition) -> bool) {
+        for inbox in self.states.keys().chain(&self.aside).filter(|inbox| !kept(inbox)) {
+            shared.waiting.end(inbox);
+            shared.leaders.forget(inbox);
+        }
+        self.aside.retain(&kept);
+        self.leaderless.retain(&kept);
     }
 
     fn inboxes(&self) -> Vec<InboxPartition> {
@@ -133,15 +216,16 @@ impl Assignment {
         partitions: &[(TopicPartition, Option<Offset>)],
         kind: Option<LineageKind>,
     ) -> Result<(), LaneError> {
-        let (names, codec) = (&shared.config.names, &shared.config.codec);
-        let stamp = Stamp { names, codec, judged_at: Timestamp::now(), catalog_offset };
+        let (names, codec, now) = (&shared.config.names, &shared.config.codec, shared.clock.now());
+        let stamp = Stamp { names, codec, judged_at: now.wall, catalog_offset };
         let mut records: Vec<OutRecord> = Vec::new();
         let mut offsets = Vec::new();
         for (inbox, moved) in partitions {
             let Some(state) = self.states.get(inbox) else { continue };
             let to = moved.unwrap_or(state.next);
             if let Some(kind) = kind {
-                records.push(stamp.notice(kind, &state.enforced, inbox, state.next, to));
+                let from = if kind == LineageKind::Expired { state.next } else { to };
+                records.push(stamp.notice(kind, &state.enforced, inbox, from, to));
             }
             let committed = CommittedOffset { offset: to, metadata: metadata(catalog_offset, &state.enforced) };
             offsets.push((inbox.clone(), committed));
@@ -150,7 +234,7 @@ impl Assignment {
         for (inbox, committed) in offsets {
             if let Some(state) = self.states.get_mut(&inbox) {
                 state.next = committed.offset;
-                state.committed_at = Instant::now();
+                state.committed_at = now.instant;
             }
         }
         Ok(())
@@ -163,11 +247,11 @@ impl Assignment {
         shared: &Shared,
         catalog_offset: Offset,
     ) -> Result<(), LaneError> {
-        let every = shared.config.recommit_every;
+        let (every, now): (Duration, _) = (shared.config.recommit_every, shared.clock.now().instant);
         let idle: Vec<_> = self
             .states
             .iter()
-            .filter(|(_, state)| state.committed_at.elapsed() >= every)
+            .filter(|(_, state)| now.saturating_duration_since(state.committed_at) >= every)
             .take(ANNOTATED_AT_ONCE)
             .map(|(inbox, _)| (inbox.clone(), None))
             .collect();
@@ -185,55 +269,15 @@ impl Assignment {
         let Some(state) = self.states.get(inbox) else { return Ok(()) };
         let (first, _) = lane.watermarks(inbox)?;
         let lost = first.0 - state.next.0;
-        tracing::error!(%inbox, from = %state.next, to = %first, "records were removed from the inbox before they were read");
-        telemetry::expired(&state.enforced, lost);
-        self.annotate(lane, shared, catalog_offset, &[(inbox.clone(), Some(first))], Some(LineageKind::Expired))?;
+        let kind = if lost < 0 {
+            tracing::error!(%inbox, from = %state.next, to = %first, "the inbox was made anew: it is read from its beginning");
+            LineageKind::Activated
+        } else {
+            tracing::error!(%inbox, from = %state.next, to = %first, "records were removed from the inbox before they were read");
+            telemetry::expired(&state.enforced, lost);
+            LineageKind::Expired
+        };
+        self.annotate(lane, shared, catalog_offset, &[(inbox.clone(), Some(first))], Some(kind))?;
         lane.assign(&self.inboxes())
-    }
-}
-
-/// Where to begin a partition that has no committed offset: a new one at its first record; one whose offset
-/// was lost where its lineage ends.
-fn start_of(lane: &mut dyn Lane, shared: &Shared, inbox: &TopicPartition) -> Result<Offset, LaneError> {
-    let (first, next) = lane.watermarks(inbox)?;
-    if next == Offset::ZERO {
-        return Ok(first);
-    }
-    match last_in_lineage(shared, inbox)? {
-        Some(to) => {
-            tracing::warn!(%inbox, %to, "the committed offset was lost; it is recovered from lineage");
-            Ok(to)
-        }
-        None => Ok(first),
-    }
-}
-
-/// The end of a partition's lineage; reads all partitions of the topic, because its number of partitions
-/// may have been raised since.
-fn last_in_lineage(shared: &Shared, inbox: &TopicPartition) -> Result<Option<Offset>, Weather> {
-    let topic = shared.config.names.lineage();
-    let Some(description) = shared.broker.topic(&topic)? else { return Ok(None) };
-    let from: Vec<_> = description
-        .partitions
-        .iter()
-        .map(|(partition, _): &(Partition, bool)| (TopicPartition::new(topic.clone(), *partition), Position::Beginning))
-        .collect();
-    let mut reader = shared.broker.reader(&from, Isolation::Committed)?;
-    let key = format!("{}/{}", inbox.topic, inbox.partition).into_bytes();
-    let mut last = None;
-    loop {
-        let chunk = reader.poll(Duration::from_secs(1))?;
-        for record in &chunk.records {
-            let Some(value) = record.value.as_deref().filter(|_| record.key.as_deref() == Some(&key)) else { continue };
-            match shared.config.codec.decode::<LineageEvent>(BackboneSchema::Lineage, value) {
-                Ok(event) => last = last.max(Some(event.to)),
-                Err(error) => {
-                    return Err(Weather::new(format!("recover the offset of {inbox} from lineage"), error));
-                }
-            }
-        }
-        if chunk.at_end {
-            return Ok(last);
-        }
     }
 }

@@ -1,13 +1,12 @@
 //! One catalog reader per process: contracts reach the lanes as immutable snapshots.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use broker::{Broker, Destination, Isolation, Lookup, Position, Reader, Registry, Weather};
-use contract::Contract;
+use broker::{Broker, Destination, Isolation, Lookup, OwnedRecord, Position, Reader, Registry, Weather};
 use contract::odcs::{self, Source};
-use runtime::Shutdown;
+use contract::{Contract, Statistics};
 use schemas::{
     BackboneSchema, Catalog, CatalogError, Codec, DecodeError, MajorState, Offset, Partition, ProductId, SchemaId,
     Topic, TopicPartition, Version,
@@ -32,6 +31,19 @@ pub struct Enforced {
     pub schema_id: SchemaId,
     /// The contract.
     pub contract: Arc<Contract>,
+    /// Empty statistics, to begin each batch with.
+    pub(crate) statistics: Statistics,
+}
+
+/// An inbox whose contract this program cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The inbox.
+    pub inbox: Topic,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// What is wrong with its contract.
+    pub why: String,
 }
 
 /// What is to be enforced, as of a position of the catalog.
@@ -41,18 +53,30 @@ pub struct Snapshot {
     pub position: Offset,
     /// By inbox.
     pub inboxes: HashMap<Topic, Arc<Enforced>>,
-    /// Products whose contract this program cannot read, and why: their inboxes wait.
-    pub unreadable: BTreeMap<ProductId, String>,
+    /// Inboxes whose contract this program cannot read: they wait.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Snapshot {
     /// Every inbox partition there is.
     pub fn partitions(&self) -> impl Iterator<Item = (TopicPartition, &Arc<Enforced>)> {
         self.inboxes.values().flat_map(|enforced| {
-            (0..enforced.partitions)
-                .map(move |partition| (TopicPartition::new(enforced.inbox.clone(), Partition(partition)), enforced))
+            partitions_of(&enforced.inbox, enforced.partitions).map(move |partition| (partition, enforced))
         })
     }
+
+    /// Every inbox partition that cannot be enforced, and why.
+    pub fn unreadable_partitions(&self) -> impl Iterator<Item = (TopicPartition, &str)> {
+        self.unreadable.iter().flat_map(|unreadable| {
+            partitions_of(&unreadable.inbox, unreadable.partitions)
+                .map(|partition| (partition, unreadable.why.as_str()))
+        })
+    }
+}
+
+fn partitions_of(inbox: &Topic, count: i32) -> impl Iterator<Item = TopicPartition> + use<> {
+    let inbox = inbox.clone();
+    (0..count).map(move |partition| TopicPartition::new(inbox.clone(), Partition(partition)))
 }
 
 /// Why the catalog cannot be followed.
@@ -92,7 +116,9 @@ pub(crate) struct CatalogReader {
     registry: Arc<dyn Registry>,
     codec: Codec,
     catalog: Catalog,
-    /// Contracts already read, so that one product's change reads one contract.
+    /// Polled and not yet taken in: what the registry must first be asked about stays here.
+    pending: VecDeque<OwnedRecord>,
+    /// Contracts in force that were already read, so that one product's change reads one contract.
     read: HashMap<(ProductId, Version), Result<Arc<Contract>, String>>,
     current: Current,
 }
@@ -106,14 +132,15 @@ impl CatalogReader {
             registry,
             codec: config.codec.clone(),
             catalog: Catalog::default(),
+            pending: VecDeque::new(),
             read: HashMap::new(),
             current: Current::default(),
         })
     }
 
     /// Reads until the end is met once; before that no slot may be taken.
-    pub(crate) fn read_to_end(&mut self, shutdown: &Shutdown) -> Result<Current, SnapshotError> {
-        while !shutdown.is_stopping() {
+    pub(crate) fn read_to_end(&mut self, stopping: &dyn Fn() -> bool) -> Result<Current, SnapshotError> {
+        while !stopping() {
             if self.take(Duration::from_millis(200))? {
                 break;
             }
@@ -122,13 +149,21 @@ impl CatalogReader {
         Ok(self.current.clone())
     }
 
+    /// Reads what is new, and publishes it.
+    pub(crate) fn step(&mut self, max_wait: Duration) -> Result<(), SnapshotError> {
+        let before = self.catalog.position();
+        let taken = self.take(max_wait);
+        if self.catalog.position() > before {
+            self.publish();
+        }
+        taken.map(drop)
+    }
+
     /// Follows the catalog until told to stop.
     pub(crate) fn follow(mut self, shared: &Shared) -> Result<(), SnapshotError> {
         while !shared.shutdown.is_stopping() {
-            let before = self.catalog.position();
-            match self.take(Duration::from_millis(200)) {
-                Ok(_) if self.catalog.position() > before => self.publish(),
-                Ok(_) => {}
+            match self.step(Duration::from_millis(200)) {
+                Ok(()) => {}
                 Err(SnapshotError::Weather(weather)) => {
                     tracing::warn!(%weather, "the catalog cannot be followed for now");
                     shared.shutdown.wait(Duration::from_secs(1));
@@ -145,24 +180,31 @@ impl CatalogReader {
         Ok(())
     }
 
+    /// Takes in what is at hand; whether that was all there is.
     fn take(&mut self, max_wait: Duration) -> Result<bool, SnapshotError> {
-        let chunk = self.reader.poll(max_wait)?;
-        for record in chunk.records {
-            let decoded = loop {
-                match Catalog::decode(&self.codec, record.key.as_deref(), record.value.as_deref()) {
-                    Err(CatalogError::Value { source: DecodeError::UnknownSchema(id), .. }) => {
-                        self.learn(id, record.offset)?
-                    }
-                    other => break other,
+        let mut at_end = false;
+        if self.pending.is_empty() {
+            let chunk = self.reader.poll(max_wait)?;
+            at_end = chunk.at_end;
+            self.pending.extend(chunk.records);
+        }
+        while let Some(record) = self.pending.front() {
+            match Catalog::decode(&self.codec, record.key.as_deref(), record.value.as_deref()) {
+                Err(CatalogError::Value { source: DecodeError::UnknownSchema(id), .. }) => {
+                    let offset = record.offset;
+                    self.learn(id, offset)?;
                 }
-            };
-            let decoded = decoded.map_err(|source| SnapshotError::Record { offset: record.offset, source })?;
-            self.catalog.fold(record.offset, decoded);
+                Err(source) => return Err(SnapshotError::Record { offset: record.offset, source }),
+                Ok(decoded) => {
+                    self.catalog.fold(record.offset, decoded);
+                    self.pending.pop_front();
+                }
+            }
         }
         if let Some((_, next)) = self.reader.positions().first() {
             self.catalog.reached(*next);
         }
-        Ok(chunk.at_end)
+        Ok(at_end)
     }
 
     /// Learns a writer schema of another release. Its name tells which of the two it is.
@@ -188,6 +230,11 @@ impl CatalogReader {
     fn publish(&mut self) {
         let mut snapshot = Snapshot { position: self.catalog.position(), ..Snapshot::default() };
         let products: Vec<_> = self.catalog.products().map(|(id, state)| (id.clone(), state.majors.clone())).collect();
+        let in_force: HashSet<_> = products
+            .iter()
+            .flat_map(|(product, majors)| majors.iter().map(|major| (product.clone(), major.version)))
+            .collect();
+        self.read.retain(|version, _| in_force.contains(version));
         for (product, majors) in products {
             for major in majors {
                 match self.contract(&product, major.version) {
@@ -197,7 +244,9 @@ impl CatalogReader {
                     }
                     Err(why) => {
                         tracing::error!(%product, version = %major.version, why, "a contract cannot be read: its inbox waits");
-                        snapshot.unreadable.insert(product.clone(), why);
+                        let (inbox, partitions) = (major.inbox, major.partitions);
+                        let why = format!("this program cannot read its contract, {}: {why}", major.version);
+                        snapshot.unreadable.push(Unreadable { inbox, partitions, why });
                     }
                 }
             }
@@ -234,6 +283,7 @@ fn enforced(product: &ProductId, major: &MajorState, contract: Arc<Contract>) ->
         destination: Destination { product: major.topic.clone(), quarantine: major.quarantine.clone() },
         partitions: major.partitions,
         schema_id: major.schema_id,
+        statistics: Statistics::for_contract(&contract),
         contract,
     }
 }

@@ -7,6 +7,7 @@ use schemas::{
     TopicPartition,
 };
 
+use crate::bounds;
 use crate::catalog::Enforced;
 use crate::judge::Judged;
 
@@ -86,7 +87,10 @@ impl Stamp<'_> {
     }
 
     /// What became of a partition's records in this transaction.
-    pub(crate) fn enforced(&self, enforced: &Enforced, output: &PartitionOutput, judged: &Judged) -> [OutRecord; 2] {
+    ///
+    /// # Panics
+    /// Where more or fewer records come out than were judged: the transaction must not be committed then.
+    pub(crate) fn enforced(&self, enforced: &Enforced, output: &PartitionOutput, judged: Judged) -> [OutRecord; 2] {
         let mut event = self.lineage(LineageKind::Enforced, enforced, &output.inbox, output.from, output.to);
         event.forwarded.clone_from(&output.product);
         event.quarantined.clone_from(&output.quarantine);
@@ -94,8 +98,14 @@ impl Stamp<'_> {
         event.schema_ids = judged.schema_ids.iter().copied().collect::<Vec<SchemaId>>();
         let (forwarded, quarantined, withheld) =
             (count(&output.product), count(&output.quarantine), count(&output.withheld));
-        let (violations, fields, delay) = judged.statistics.clone().into_event_parts();
-        let quality = QualityEvent {
+        let consumed = forwarded + quarantined + withheld;
+        assert_eq!(
+            consumed, judged.records,
+            "conservation: records judged of {} and records that came out",
+            output.inbox
+        );
+        let (violations, fields, delay) = judged.statistics.into_event_parts();
+        let mut quality = QualityEvent {
             product: enforced.product.clone(),
             version: enforced.version,
             inbox: output.inbox.topic.clone(),
@@ -103,7 +113,7 @@ impl Stamp<'_> {
             from: output.from,
             to: output.to,
             judged_at: self.judged_at,
-            consumed: forwarded + quarantined + withheld,
+            consumed,
             forwarded,
             replaced: 0,
             quarantined,
@@ -113,6 +123,7 @@ impl Stamp<'_> {
             fields,
             delay,
         };
+        bounds::fit(&mut quality);
         let value = self.codec.encode(BackboneSchema::Quality, &quality);
         [self.lineage_record(&event), self.record(self.names.quality(), event.key(), value)]
     }

@@ -2,19 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use broker::{Batch, Record, Route};
-use contract::program::Statistics;
-use contract::{Context, Deletes, Program, RuleId, Scratch, Severity, Verdict, Violation};
-use schemas::{Frame, Offset, SchemaId, Timestamp, TopicPartition};
+use contract::program::{Statistics, key_fault_of_tombstone};
+use contract::{Context, Deletes, KeyKind, KeyProgram, KeySchema, Program, Scratch, Severity, Verdict, Violation};
+use schemas::{Frame, Offset, SchemaId, TopicPartition};
 
 use crate::catalog::Enforced;
+use crate::clock::Now;
+use crate::first_seen::FirstSeen;
 use crate::reasons;
-use crate::resolver::{Resolution, Resolver};
+use crate::resolver::{Part, Refusal, Resolution, Resolver};
 
-/// Headers in which Confluent's newer serializers put a schema id.
-const ID_HEADERS: [&str; 2] = ["__value_schema_id", "__key_schema_id"];
+/// The headers in which Confluent's newer serializers put a schema's id.
+const VALUE_ID_HEADER: &str = "__value_schema_id";
+const KEY_ID_HEADER: &str = "__key_schema_id";
+/// Most schemas asked for on behalf of records behind one that waits, per partition and batch: what is
+/// behind them is asked for when they have their answers.
+const ASKED_AHEAD: usize = 1_000;
 
 /// What the lane knows of a partition while it judges.
 pub(crate) struct Partition<'a> {
@@ -26,43 +31,6 @@ pub(crate) struct Partition<'a> {
     pub(crate) refused: &'a BTreeMap<Offset, Refused>,
     /// It must not be judged now, for this reason.
     pub(crate) hold: Option<&'a str>,
-}
-
-/// Most marks kept of a partition that waits.
-const MARKS: usize = 256;
-
-/// When the records of a waiting partition were first polled: up to this offset, at that time. A record
-/// that is polled again keeps its time, however many came after it meanwhile; else a partition with steady
-/// traffic would begin its wait anew each time.
-#[derive(Debug, Default)]
-pub(crate) struct FirstSeen(Vec<(Offset, Instant)>);
-
-impl FirstSeen {
-    /// When this record was first polled; `None` where it was not before.
-    pub(crate) fn of(&self, offset: Offset) -> Option<Instant> {
-        self.0.get(self.0.partition_point(|(last, _)| *last < offset)).map(|(_, seen)| *seen)
-    }
-
-    /// Records up to `last` were polled now.
-    pub(crate) fn polled(&mut self, last: Offset, now: Instant) {
-        match self.0.last() {
-            Some((known, _)) if last <= *known => return,
-            // A later time is always safe: a negative answer counts only if it was asked for after it.
-            Some(_) if self.0.len() >= MARKS => drop(self.0.pop()),
-            _ => {}
-        }
-        self.0.push((last, now));
-    }
-
-    /// Records before `next` are consumed.
-    pub(crate) fn consumed(&mut self, next: Offset) {
-        self.0.retain(|(last, _)| *last >= next);
-    }
-
-    /// Since when the first record that waits does.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        self.0.first().map(|(_, seen)| *seen)
-    }
 }
 
 /// A record that the broker refused to take.
@@ -78,17 +46,48 @@ pub(crate) struct Refused {
 pub(crate) struct Judged {
     /// Statistics of exactly the records that are consumed.
     pub(crate) statistics: Statistics,
-    /// Writer schemas met.
+    /// Writer schemas met, of values and keys.
     pub(crate) schema_ids: BTreeSet<SchemaId>,
+    /// Records that have a verdict: as many must come out of the transaction.
+    pub(crate) records: i64,
     /// Bytes of keys and values consumed.
     pub(crate) bytes: u64,
     /// Why it stopped before the batch's end.
     pub(crate) waits: Option<String>,
+    /// It stopped for a schema.
+    pub(crate) waits_for_schema: bool,
     /// The last offset polled.
     pub(crate) last: Offset,
+    /// Schemas asked for on behalf of records behind the one that waits.
+    asked_ahead: usize,
     /// The writer schema met last and its program: records of a producer follow each other, and need not
     /// each ask the resolver that all lanes share.
     program: Option<(SchemaId, Arc<Program>)>,
+    /// The same for keys.
+    key_program: Option<(SchemaId, Arc<KeyProgram>)>,
+}
+
+impl Judged {
+    fn new(known: &Partition<'_>) -> Self {
+        Self {
+            statistics: known.enforced.statistics.clone(),
+            schema_ids: BTreeSet::new(),
+            records: 0,
+            bytes: 0,
+            waits: known.hold.map(str::to_owned),
+            waits_for_schema: false,
+            last: Offset(-1),
+            asked_ahead: 0,
+            program: None,
+            key_program: None,
+        }
+    }
+
+    fn wait(&mut self, why: &str) -> Route {
+        self.waits = Some(why.to_owned());
+        self.waits_for_schema = true;
+        Route::Wait
+    }
 }
 
 /// The outcome of judging a batch.
@@ -105,7 +104,7 @@ pub(crate) fn judge<'a>(
     batch: &dyn Batch,
     lookup: &dyn Fn(&TopicPartition) -> Option<Partition<'a>>,
     resolver: &Resolver,
-    now: (Timestamp, Instant),
+    now: Now,
     scratch: &mut Scratch,
 ) -> Outcome {
     let mut tables: Vec<_> = batch
@@ -113,24 +112,16 @@ pub(crate) fn judge<'a>(
         .iter()
         .map(|partition| {
             let known = lookup(partition)?;
-            let judged = Judged {
-                statistics: Statistics::for_contract(&known.enforced.contract),
-                schema_ids: BTreeSet::new(),
-                bytes: 0,
-                waits: known.hold.map(str::to_owned),
-                last: Offset(-1),
-                program: None,
-            };
+            let judged = Judged::new(&known);
             Some((known, judged))
         })
         .collect();
     let mut routes = Vec::with_capacity(batch.len());
-    let mut judge = Judge { resolver, now, scratch };
+    let mut judge = Judge { batch, resolver, now, scratch };
     for index in 0..batch.len() {
         let record = batch.record(index);
-        let table = tables.get_mut(record.partition).and_then(Option::as_mut);
-        let route = match table {
-            Some((known, judged)) => judge.record(batch, index, &record, known, judged),
+        let route = match tables.get_mut(record.partition).and_then(Option::as_mut) {
+            Some((known, judged)) => judge.record(index, &record, known, judged),
             None => Route::Wait,
         };
         routes.push(route);
@@ -144,153 +135,200 @@ pub(crate) fn judge<'a>(
     Outcome { routes, partitions }
 }
 
+/// What is known of a record's key before it is judged.
+enum Key {
+    /// The contract does not ask for its schema, or it has none.
+    Plain,
+    Known(Arc<KeyProgram>),
+    Refused(String),
+    Wait(Arc<str>),
+}
+
+impl Key {
+    fn schema(&self) -> Option<KeySchema<'_>> {
+        match self {
+            Self::Known(program) => Some(KeySchema::Known(program)),
+            Self::Refused(why) => Some(KeySchema::Refused(why)),
+            Self::Plain | Self::Wait(_) => None,
+        }
+    }
+}
+
 struct Judge<'j> {
+    batch: &'j dyn Batch,
     resolver: &'j Resolver,
-    now: (Timestamp, Instant),
+    now: Now,
     scratch: &'j mut Scratch,
 }
 
 impl Judge<'_> {
-    fn record(
-        &mut self,
-        batch: &dyn Batch,
-        index: usize,
-        record: &Record<'_>,
-        known: &Partition<'_>,
-        judged: &mut Judged,
-    ) -> Route {
+    fn record(&mut self, index: usize, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged) -> Route {
         judged.last = record.offset;
         if judged.waits.is_some() {
-            // Its schema is asked for all the same: all unknown ids of a batch wait together, once.
-            if let Some(Ok(framed)) = record.value.map(Frame::parse) {
-                let _asked = self.resolver.resolve(framed.schema, known.enforced, self.seen(record, known));
-            }
+            self.ask_ahead(record, known, judged);
             return Route::Wait;
         }
         if let Some(refused) = known.refused.get(&record.offset) {
-            consumed(record, judged);
-            if refused.twice {
-                tracing::error!(inbox = %known.enforced.inbox, offset = %record.offset, refused.why, "quarantine refused a record too: it stays in the inbox only");
-                judged.statistics.count_outside(&RuleId::new("broker-refused"), true);
-                return Route::Withhold;
-            }
-            return self.outside(batch, record, known, judged, reasons::broker_refused(&refused.why));
+            return self.refused_by_broker(record, known, judged, refused);
         }
-        let Some(value) = record.value else { return self.without_value(batch, record, known, judged) };
+        let key = self.key(index, record, known, judged);
+        let Some(value) = record.value else { return self.without_value(record, known, judged, &key) };
         let framed = match Frame::parse(value) {
             Ok(framed) => framed,
             Err(why) => {
-                let in_header = batch.headers(index).iter().any(|(name, _)| ID_HEADERS.contains(&name.as_ref()));
-                consumed(record, judged);
-                return self.outside(batch, record, known, judged, reasons::not_framed(why, value, in_header));
+                let in_header = self.has_header(index, VALUE_ID_HEADER);
+                return self.outside(record, known, judged, reasons::not_framed(known.enforced, why, value, in_header));
             }
         };
         let known_program = judged.program.take().filter(|(id, _)| *id == framed.schema);
         let resolution = match known_program {
-            Some((_, program)) => Resolution::Program(program),
-            None => self.resolver.resolve(framed.schema, known.enforced, self.seen(record, known)),
+            Some((_, program)) => Resolution::Value(program),
+            None => self.resolver.resolve(framed.schema, Part::Value, known.enforced, self.seen(record, known)),
         };
-        match resolution {
-            Resolution::Wait(why) => {
-                judged.waits = Some(why.to_string());
-                Route::Wait
+        match (resolution, &key) {
+            (Resolution::Wait(why), _) => judged.wait(&why),
+            (_, Key::Wait(why)) => judged.wait(why),
+            (Resolution::Violates(refusal), _) => {
+                judged.schema_ids.insert(framed.schema);
+                let unknown = *refusal == Refusal::UnknownId;
+                let violation = if unknown && self.has_header(index, VALUE_ID_HEADER) {
+                    reasons::id_in_header(known.enforced, value)
+                } else {
+                    reasons::refused(framed.schema, &refusal)
+                };
+                self.outside(record, known, judged, violation)
             }
-            Resolution::Violates(refusal) => {
+            (Resolution::Value(program), key) => {
                 consumed(record, judged);
                 judged.schema_ids.insert(framed.schema);
-                self.outside(batch, record, known, judged, reasons::refused(framed.schema, &refusal))
-            }
-            Resolution::Program(program) => {
-                consumed(record, judged);
-                judged.schema_ids.insert(framed.schema);
-                let context = Context { key: record.key, key_schema: None, now: self.now.0 };
+                let context = Context { key: record.key, key_schema: key.schema(), now: self.now.wall };
                 let verdict = program.judge(framed.body, &context, self.scratch, Some(&mut judged.statistics));
-                judged.program = Some((framed.schema, program));
-                match verdict {
+                let route = match verdict {
                     Verdict::Conforms => Route::Forward,
-                    Verdict::Violates => self.quarantine(batch, record, known),
-                }
+                    Verdict::Violates => self.quarantine(record, known, &program),
+                };
+                judged.program = Some((framed.schema, program));
+                route
             }
+            (Resolution::Key(_), _) => judged.wait("its schema was looked up as a key's"),
+        }
+    }
+
+    /// The schemas of a record that stands behind one that waits are asked for all the same: all unknown
+    /// ids of a batch wait together, once.
+    fn ask_ahead(&self, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged) {
+        let mut parts = vec![(Part::Value, record.value)];
+        if known.enforced.contract.settings.key.kind == KeyKind::Avro {
+            parts.push((Part::Key, record.key));
+        }
+        for (part, bytes) in parts {
+            if let Some(Ok(framed)) = bytes.map(Frame::parse)
+                && judged.asked_ahead < ASKED_AHEAD
+                && let Resolution::Wait(_) =
+                    self.resolver.resolve(framed.schema, part, known.enforced, self.seen(record, known))
+            {
+                judged.asked_ahead += 1;
+            }
+        }
+    }
+
+    /// What is known of the key's schema, where the contract asks for an Avro key.
+    fn key(&self, index: usize, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged) -> Key {
+        if known.enforced.contract.settings.key.kind != KeyKind::Avro {
+            return Key::Plain;
+        }
+        let Some(bytes) = record.key else { return Key::Plain };
+        let Ok(framed) = Frame::parse(bytes) else {
+            return if self.has_header(index, KEY_ID_HEADER) {
+                Key::Refused(reasons::KEY_ID_IN_HEADER.to_owned())
+            } else {
+                Key::Plain
+            };
+        };
+        judged.schema_ids.insert(framed.schema);
+        if let Some((id, program)) = &judged.key_program
+            && *id == framed.schema
+        {
+            return Key::Known(Arc::clone(program));
+        }
+        match self.resolver.resolve(framed.schema, Part::Key, known.enforced, self.seen(record, known)) {
+            Resolution::Key(program) => {
+                judged.key_program = Some((framed.schema, Arc::clone(&program)));
+                Key::Known(program)
+            }
+            Resolution::Violates(refusal) => Key::Refused(reasons::key_refused(framed.schema, &refusal)),
+            Resolution::Wait(why) => Key::Wait(why),
+            Resolution::Value(_) => Key::Wait("its key's schema was looked up as a value's".into()),
         }
     }
 
     /// When a record was first polled: before a wait, or now.
-    fn seen(&self, record: &Record<'_>, known: &Partition<'_>) -> Instant {
-        known.first_seen.of(record.offset).unwrap_or(self.now.1)
+    fn seen(&self, record: &Record<'_>, known: &Partition<'_>) -> std::time::Instant {
+        known.first_seen.of(record.offset).unwrap_or(self.now.instant)
     }
 
-    fn without_value(
+    fn has_header(&self, index: usize, name: &str) -> bool {
+        self.batch.headers(index).iter().any(|(known, _)| known == name)
+    }
+
+    fn refused_by_broker(
         &self,
-        batch: &dyn Batch,
         record: &Record<'_>,
         known: &Partition<'_>,
         judged: &mut Judged,
+        refused: &Refused,
     ) -> Route {
-        consumed(record, judged);
-        let allowed = known.enforced.contract.settings.deletes == Deletes::Tombstone;
-        let has_key = record.key.is_some_and(|key| !key.is_empty());
-        if allowed && has_key {
-            return Route::Forward;
+        let violation = reasons::broker_refused(&refused.why);
+        if !refused.twice {
+            return self.outside(record, known, judged, violation);
         }
-        self.outside(batch, record, known, judged, reasons::tombstone(has_key, allowed))
+        consumed(record, judged);
+        judged.statistics.count_outside(&violation.rule, true);
+        tracing::error!(inbox = %known.enforced.inbox, offset = %record.offset, refused.why, "quarantine refused a record too: it stays in the inbox only");
+        Route::Withhold
+    }
+
+    fn without_value(&self, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged, key: &Key) -> Route {
+        let contract = &known.enforced.contract;
+        let allowed = contract.settings.deletes == Deletes::Tombstone;
+        let has_key = record.key.is_some_and(|key| !key.is_empty());
+        if !allowed || !has_key {
+            return self.outside(record, known, judged, reasons::tombstone(has_key, allowed));
+        }
+        if let Key::Wait(why) = key {
+            return judged.wait(why);
+        }
+        let context = Context { key: record.key, key_schema: key.schema(), now: self.now.wall };
+        match key_fault_of_tombstone(contract, &context) {
+            Some(message) => self.outside(record, known, judged, reasons::key(message)),
+            None => {
+                consumed(record, judged);
+                Route::Forward
+            }
+        }
     }
 
     /// A violation found before any program ran.
-    fn outside(
-        &self,
-        batch: &dyn Batch,
-        record: &Record<'_>,
-        known: &Partition<'_>,
-        judged: &mut Judged,
-        violation: Violation,
-    ) -> Route {
+    fn outside(&self, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged, violation: Violation) -> Route {
+        consumed(record, judged);
         judged.statistics.count_outside(&violation.rule, violation.severity == Severity::Error);
-        let source = &batch.partitions()[record.partition];
-        Route::Quarantine(Box::new(reasons::headers(known.enforced, source, record, &[violation], 1)))
+        Route::Quarantine(Box::new(reasons::headers(known.enforced, self.source(record), record, &[violation], 1)))
     }
 
-    fn quarantine(&self, batch: &dyn Batch, record: &Record<'_>, known: &Partition<'_>) -> Route {
-        let source = &batch.partitions()[record.partition];
+    fn quarantine(&self, record: &Record<'_>, known: &Partition<'_>, program: &Program) -> Route {
         let violations = self.scratch.violations();
-        let total = self.scratch.hits().map(|(_, count)| count as usize).sum();
-        Route::Quarantine(Box::new(reasons::headers(known.enforced, source, record, violations, total)))
+        let enforced = |rule: usize| program.rules().get(rule).is_some_and(|info| info.severity == Severity::Error);
+        let total = self.scratch.hits().filter(|(rule, _)| enforced(*rule)).map(|(_, count)| count as usize).sum();
+        Route::Quarantine(Box::new(reasons::headers(known.enforced, self.source(record), record, violations, total)))
+    }
+
+    fn source(&self, record: &Record<'_>) -> &TopicPartition {
+        &self.batch.partitions()[record.partition]
     }
 }
 
 fn consumed(record: &Record<'_>, judged: &mut Judged) {
     let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+    judged.records += 1;
     judged.bytes += bytes as u64;
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_record_that_waits_keeps_its_time_while_others_arrive() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut seen = FirstSeen::default();
-        seen.polled(Offset(10), at(0));
-        seen.polled(Offset(20), at(1));
-        seen.polled(Offset(20), at(2));
-        assert_eq!([5, 10, 11, 20].map(|offset| seen.of(Offset(offset))), [0, 0, 1, 1].map(|s| Some(at(s))));
-        assert_eq!(seen.of(Offset(21)), None);
-        seen.consumed(Offset(11));
-        assert_eq!(seen.since(), Some(at(1)));
-    }
-
-    #[test]
-    fn marks_are_bounded_and_never_say_too_early() {
-        let start = Instant::now();
-        let mut seen = FirstSeen::default();
-        for step in 0..1_000 {
-            seen.polled(Offset(step), start + Duration::from_secs(step.unsigned_abs()));
-        }
-        assert_eq!(seen.0.len(), MARKS);
-        assert_eq!(seen.of(Offset(999)), Some(start + Duration::from_secs(999)));
-        assert_eq!(seen.of(Offset(0)), Some(start));
-    }
 }

@@ -13,15 +13,23 @@
 //! synchronous: a thread per slot, one that reads the catalog, one that resolves writer schemas.
 
 mod assignment;
+mod bounds;
 mod catalog;
+mod clock;
 mod events;
+mod first_seen;
 mod judge;
 mod lane;
+mod leaders;
 mod reasons;
+mod recovery;
 mod resolver;
+#[cfg(test)]
+mod simulation;
 mod slots;
 mod telemetry;
 mod waiting;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +38,7 @@ use broker::{Broker, PollLimits, Registry, Weather};
 use runtime::{HealthCheck, Shutdown};
 use schemas::{Codec, Names};
 
-pub use catalog::{Enforced, Snapshot, SnapshotError};
+pub use catalog::{Enforced, Snapshot, SnapshotError, Unreadable};
 
 /// How an enforcer works.
 #[derive(Debug, Clone)]
@@ -93,8 +101,11 @@ pub enum EnforcerError {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) clock: clock::Clock,
     pub(crate) catalog: catalog::Current,
     pub(crate) resolver: resolver::Resolver,
+    pub(crate) leaders: leaders::Leaders,
     pub(crate) waiting: waiting::Waiting,
     pub(crate) shutdown: Shutdown,
 }
@@ -113,15 +124,23 @@ pub fn run(
     telemetry::describe();
     health.starting("reading the catalog");
     let mut reader = catalog::CatalogReader::open(&*broker, Arc::clone(&registry), &config)?;
-    let current = reader.read_to_end(&shutdown)?;
+    let current = reader.read_to_end(&|| shutdown.is_stopping())?;
+    health.starting("waiting for slots");
+    let clock = clock::Clock::real();
     let shared = Arc::new(Shared {
+        config,
         broker,
+        registry,
         catalog: current,
-        resolver: resolver::Resolver::start(registry, shutdown.clone()),
+        resolver: resolver::Resolver::new(clock.clone()),
+        clock,
+        leaders: leaders::Leaders::default(),
         waiting: waiting::Waiting::new(health),
         shutdown,
-        config,
     });
+    // These only look and ask, each call bounded in time: nobody waits for them at the end.
+    spawn(&shared, |shared| shared.resolver.follow(&*shared.registry, &|| shared.shutdown.is_stopping()));
+    spawn(&shared, |shared| shared.leaders.follow(shared));
     let follower = {
         let shared = Arc::clone(&shared);
         std::thread::spawn(move || reader.follow(&shared))
@@ -133,4 +152,9 @@ pub fn run(
         Err(_) => return Err(Weather::new("follow the catalog", "its thread ended in a panic").into()),
     }
     slots
+}
+
+fn spawn(shared: &Arc<Shared>, work: fn(&Shared)) {
+    let shared = Arc::clone(shared);
+    std::thread::spawn(move || work(&shared));
 }

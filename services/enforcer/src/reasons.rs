@@ -10,9 +10,11 @@ use serde_json::json;
 use crate::catalog::Enforced;
 use crate::resolver::Refusal;
 
-/// Longest `weir.reason` and message, in bytes; with at most 16 violations the headers stay far below the
-/// 64 KiB that the quarantine topic has room for.
+/// Longest `weir.reason`, path, value and message, in bytes before JSON escapes them.
 const TEXT_MAX: usize = 1_000;
+/// Bytes of `weir.violations` after which no more are listed; one alone has at most 20 KiB, however it is
+/// escaped, so all headers stay below the 64 KiB that the quarantine topic has room for.
+const LIST_MAX: usize = 32 * 1024;
 
 /// The headers of a record that broke these rules.
 pub(crate) fn headers(
@@ -22,18 +24,7 @@ pub(crate) fn headers(
     violations: &[Violation],
     total: usize,
 ) -> Reasons {
-    let list: Vec<_> = violations
-        .iter()
-        .filter(|violation| violation.severity == Severity::Error)
-        .map(|violation| {
-            json!({
-                "rule": violation.rule.as_str(),
-                "path": cut(&violation.path),
-                "value": violation.value.as_deref().map(cut),
-                "message": cut(&violation.message),
-            })
-        })
-        .collect();
+    let list = listed(violations);
     let mut reason = violations
         .iter()
         .find(|violation| violation.severity == Severity::Error)
@@ -56,9 +47,31 @@ pub(crate) fn headers(
         header("weir.source.timestamp", record.timestamp.to_string()),
         header("weir.contract", enforced.product.to_string()),
         header("weir.contract.version", enforced.version.to_string()),
-        header("weir.violations", serde_json::Value::Array(list).to_string()),
+        header("weir.violations", list),
         header("weir.reason", cut(&reason).to_owned()),
     ]
+}
+
+/// The violations that held a record back, as JSON.
+fn listed(violations: &[Violation]) -> String {
+    let mut list = String::from("[");
+    for violation in violations.iter().filter(|violation| violation.severity == Severity::Error) {
+        if list.len() > LIST_MAX {
+            break;
+        }
+        if list.len() > 1 {
+            list.push(',');
+        }
+        let entry = json!({
+            "rule": violation.rule.as_str(),
+            "path": cut(&violation.path),
+            "value": violation.value.as_deref().map(cut),
+            "message": cut(&violation.message),
+        });
+        list.push_str(&entry.to_string());
+    }
+    list.push(']');
+    list
 }
 
 fn cut(text: &str) -> &str {
@@ -74,11 +87,11 @@ fn violation(rule: &str, value: Option<String>, message: String) -> Violation {
 }
 
 /// A value that is not in the Confluent wire format; `id_in_header` where a header looks like a schema id.
-pub(crate) fn not_framed(why: NotFramed, value: &[u8], id_in_header: bool) -> Violation {
+pub(crate) fn not_framed(enforced: &Enforced, why: NotFramed, value: &[u8], id_in_header: bool) -> Violation {
+    if id_in_header {
+        return self::id_in_header(enforced, value);
+    }
     let message = match why {
-        _ if id_in_header => "the schema id is in a header; set the serializer to put it into the value \
-             (HeaderSchemaIdSerializer off, the default PrefixSchemaIdSerializer on)"
-            .to_owned(),
         NotFramed::Empty => {
             "the value is empty (zero bytes); to delete a key send a null value, else send an Avro value".to_owned()
         }
@@ -100,11 +113,43 @@ pub(crate) fn not_framed(why: NotFramed, value: &[u8], id_in_header: bool) -> Vi
             "the value begins with byte 0x{byte:02x} instead of 0x00; use an Avro serializer with a schema registry"
         ),
     };
-    violation("wire", Some(shown(value)), message)
+    violation("wire", Some(shown(enforced, value)), message)
 }
 
-/// The first bytes, for people.
-fn shown(value: &[u8]) -> String {
+/// The schema id is in a header instead of in the value.
+pub(crate) fn id_in_header(enforced: &Enforced, value: &[u8]) -> Violation {
+    let message = "the schema id is in a header; set the serializer to put it into the value \
+         (HeaderSchemaIdSerializer off, the default PrefixSchemaIdSerializer on)";
+    violation("wire", Some(shown(enforced, value)), message.to_owned())
+}
+
+/// The key's schema id is in a header instead of in the key.
+pub(crate) const KEY_ID_IN_HEADER: &str = "the key's schema id is in a header; set the key serializer to put it \
+     into the key (HeaderSchemaIdSerializer off, the default PrefixSchemaIdSerializer on)";
+
+/// A key that is not the contract's, of a record without a value.
+pub(crate) fn key(message: String) -> Violation {
+    violation("key", None, message)
+}
+
+/// Why every key written with a schema is none of the contract's.
+pub(crate) fn key_refused(id: schemas::SchemaId, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::UnknownId => format!(
+            "the registry does not know schema {id} of the key; point the key serializer at this backbone's registry"
+        ),
+        Refusal::NotAvro(why) => format!("schema {id} of the key cannot be used: {why}"),
+        Refusal::Unresolvable(why) => format!("keys written with schema {id} are not the contract's: {why}"),
+        Refusal::Incompatible(why) => format!("the registry refuses schema {id} for this product's keys: {why}"),
+    }
+}
+
+/// The first bytes, for people; masked where the contract classifies any field, because nobody can tell
+/// which these are of.
+fn shown(enforced: &Enforced, value: &[u8]) -> String {
+    if !enforced.contract.classified.is_empty() {
+        return "***".to_owned();
+    }
     let text: String = value.iter().take(24).map(|byte| format!("{byte:02x}")).collect();
     if value.len() > 24 { format!("{text}…") } else { text }
 }

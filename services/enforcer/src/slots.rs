@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{SlotEvent, SlotOptions};
 use schemas::Slot;
 
-use crate::lane::LaneWorker;
+use crate::lane::SlotLane;
 use crate::{EnforcerError, Shared, telemetry};
 
 struct Held {
@@ -26,9 +26,12 @@ pub(crate) fn hold(shared: &Arc<Shared>) -> Result<(), EnforcerError> {
         session_timeout: shared.config.session_timeout,
     };
     let mut member = shared.broker.join_slots(&options)?;
+    let joined = Instant::now();
     let mut lanes: BTreeMap<Slot, Held> = BTreeMap::new();
     while !shared.shutdown.is_stopping() {
         match member.poll(Duration::from_millis(200)) {
+            // More processes than slots: one that was given none stands by, and is as it should be.
+            Ok(None) if lanes.is_empty() && joined.elapsed() > 2 * options.session_timeout => shared.waiting.ready(),
             Ok(None) => {}
             Ok(Some(SlotEvent::Taken(slots))) => {
                 tracing::info!(?slots, "slots taken");
@@ -70,8 +73,9 @@ fn begin(shared: &Arc<Shared>, slot: Slot) -> Held {
     let stop = Arc::new(AtomicBool::new(false));
     let (shared, stopped) = (Arc::clone(shared), Arc::clone(&stop));
     let thread = std::thread::spawn(move || {
-        let told = || stopped.load(Ordering::Relaxed) || shared.shutdown.is_stopping();
-        LaneWorker::run(&shared, slot, &told);
+        let stopping = shared.shutdown.clone();
+        let told = || stopped.load(Ordering::Relaxed) || stopping.is_stopping();
+        SlotLane::run(shared, slot, &told);
     });
     Held { stop, thread }
 }

@@ -3,6 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use broker::{Committed, PartitionOutput};
+use schemas::TopicPartition;
 
 use crate::catalog::Enforced;
 
@@ -15,6 +16,10 @@ pub(crate) fn describe() {
         "Inbox offsets removed before they were read, by product."
     );
     describe_gauge!("weir_enforcer_waiting_partitions", "Inbox partitions that cannot be enforced for now.");
+    describe_gauge!(
+        "weir_enforcer_partition_waits",
+        "1 while this inbox partition cannot be enforced, 0 after; for the first 200 that ever waited."
+    );
     describe_gauge!("weir_enforcer_slots", "Slots that this process owns.");
     describe_histogram!("weir_enforcer_flush_seconds", "Time until every output of a transaction was delivered.");
     describe_histogram!("weir_enforcer_commit_seconds", "Time that commits took.");
@@ -76,6 +81,12 @@ pub(crate) fn expired(enforced: &Enforced, offsets: i64) {
 /// So many partitions wait.
 pub(crate) fn waiting(partitions: usize) {
     gauge!("weir_enforcer_waiting_partitions").set(partitions as f64);
+}
+
+/// This partition waits, or no more.
+pub(crate) fn partition_waits(partition: &TopicPartition, waits: bool) {
+    let (inbox, number) = (partition.topic.to_string(), partition.partition.to_string());
+    gauge!("weir_enforcer_partition_waits", "inbox" => inbox, "partition" => number).set(if waits { 1.0 } else { 0.0 });
 }
 
 /// So many slots are ours.
