@@ -127,6 +127,12 @@ impl MemoryBroker {
         self.shared.changed.notify_all();
     }
 
+    /// Forgets what a group has committed for a partition, as a coordinator does with offsets that were not
+    /// committed again for too long.
+    pub fn expire_offset(&self, group: &GroupId, partition: &TopicPartition) {
+        self.shared.lock().offsets.remove(&(group.clone(), partition.clone()));
+    }
+
     /// Compacts every partition of a topic, whatever its `cleanup.policy` says: keeps the last record of
     /// each key. Tombstones are kept.
     pub fn compact(&self, topic: &Topic) {
