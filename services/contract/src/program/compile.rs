@@ -51,6 +51,9 @@ struct Bindings {
 /// that uses its types again and again does not grow without bound.
 const INLINE_OPS: usize = 1 << 14;
 
+/// Above so many records written out, likewise: some need no op.
+const INLINE_RECORDS: usize = 1 << 14;
+
 /// Above so many records within each other, likewise.
 const INLINE_DEPTH: usize = 24;
 
@@ -70,6 +73,8 @@ pub(super) struct Compiler<'s> {
     keep: bool,
     /// Records being written out.
     inline: Vec<(NodeId, Option<NodeId>)>,
+    /// How many were.
+    inlined: usize,
     routines: HashMap<(NodeId, Option<NodeId>), u32>,
     pending: Vec<(NodeId, Option<NodeId>, u32)>,
     least: HashMap<NodeId, u64>,
@@ -92,6 +97,7 @@ pub(super) fn compile(writer: &Schema, contract: &Contract, layout: &Layout) -> 
         steps: Vec::new(),
         keep: false,
         inline: Vec::new(),
+        inlined: 0,
         routines: HashMap::new(),
         pending: Vec::new(),
         least: HashMap::new(),
@@ -436,8 +442,11 @@ impl Compiler<'_> {
     }
 
     fn record(&mut self, w: NodeId, r: Option<NodeId>, written: &Record) {
-        let again =
-            self.inline.contains(&(w, r)) || self.inline.len() > INLINE_DEPTH || self.code.ops.len() > INLINE_OPS;
+        self.inlined += 1;
+        let again = self.inline.contains(&(w, r))
+            || self.inline.len() > INLINE_DEPTH
+            || self.inlined > INLINE_RECORDS
+            || self.code.ops.len() > INLINE_OPS;
         if again && !self.beneath() {
             let call = match self.routines.get(&(w, r)) {
                 Some(call) => *call,

@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Block,
     /// Records nested too deep.
     Depth,
+    /// Many more records within records than there are bytes for them.
+    Hollow,
     /// Bytes behind the end of the record.
     Trailing,
     /// The program is at fault, not the bytes; never met, see `run`.
@@ -48,6 +50,7 @@ impl fmt::Display for Fault {
             Self::Items => "a block claims more items than the record can hold",
             Self::Block => "a block's items do not take the bytes that it claims",
             Self::Depth => "records are nested more than 64 deep",
+            Self::Hollow => "the record holds far more records within records than it has bytes",
             Self::Trailing => "bytes follow the end of the record",
             Self::Program => "the compiled program does not fit the record",
         })

@@ -4,7 +4,7 @@
 //! Stricter than the specification in one thing: two different logical types, or decimals of different
 //! scale, do not resolve, because the number would silently mean something else.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Unresolvable;
 use crate::avro::{Enumeration, Kind, Logical, NodeId, Record, Schema};
@@ -18,12 +18,14 @@ pub(super) struct Pair<'s> {
     pub(super) writer: &'s Schema,
     pub(super) reader: &'s Schema,
     assumed: HashSet<(NodeId, NodeId)>,
+    /// Pairs that do not fit: unions of look-alikes would try each again on every way that leads to it.
+    refused: HashMap<(NodeId, NodeId), Unresolvable>,
     path: Vec<String>,
 }
 
 impl<'s> Pair<'s> {
     pub(super) fn new(writer: &'s Schema, reader: &'s Schema) -> Self {
-        Self { writer, reader, assumed: HashSet::new(), path: Vec::new() }
+        Self { writer, reader, assumed: HashSet::new(), refused: HashMap::new(), path: Vec::new() }
     }
 
     /// Whether some value written as `w` can be read as `r`.
@@ -32,13 +34,17 @@ impl<'s> Pair<'s> {
         if self.assumed.contains(&(w, r)) {
             return Ok(());
         }
+        if let Some(refused) = self.refused.get(&(w, r)) {
+            return Err(refused.clone());
+        }
         if self.path.len() > DEPTH {
             return Err(self.why(format!("the schema nests more than {DEPTH} deep")));
         }
         self.assumed.insert((w, r));
         let outcome = self.fits_anew(w, r);
-        if outcome.is_err() {
+        if let Err(error) = &outcome {
             self.assumed.remove(&(w, r));
+            self.refused.insert((w, r), error.clone());
         }
         outcome
     }

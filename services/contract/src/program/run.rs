@@ -12,7 +12,7 @@ use crate::model::Segment;
 /// How many items without bytes a record may claim in all.
 const EMPTY_ITEMS: u64 = 65_536;
 
-/// How deep calls nest.
+/// How deep calls nest, and how many a byte of the record pays for.
 const CALLS: usize = super::resolve::DEPTH;
 
 /// Where a record broke.
@@ -30,6 +30,8 @@ struct Control {
     length: usize,
     empty_items: u64,
     calls: usize,
+    /// How many calls may still be made: records of records need no byte, and could be called without end.
+    calls_left: usize,
     /// The items of the array or map read last.
     items: u64,
     /// Where its collected items start.
@@ -65,7 +67,8 @@ impl Program {
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let code = &self.code;
-        let mut control = Control { length: body.len(), empty_items: 0, calls: 0, items: 0, seen: 0 };
+        let calls_left = body.len().saturating_mul(CALLS).saturating_add(EMPTY_ITEMS as usize);
+        let mut control = Control { length: body.len(), empty_items: 0, calls: 0, calls_left, items: 0, seen: 0 };
         let mut value = Value::Null;
         let mut pc = 0_usize;
         let mut bytes = *cursor;
@@ -220,7 +223,7 @@ impl Program {
             (Op::TextOfBytes, Value::Bytes(bytes)) if std::str::from_utf8(bytes).is_ok() => return Value::Text(bytes),
             (Op::Decimal, Value::Bytes(bytes)) => match value::decimal(bytes) {
                 Some(number) => return Value::Decimal(number),
-                None => "must be a decimal of at most 38 digits",
+                None => "must be a decimal of 1 to 38 digits",
             },
             (Op::TextOfBytes, _) => "must be text in UTF-8, because the contract reads these bytes as a string",
             (_, value) => return value,
@@ -295,6 +298,7 @@ impl Program {
         if control.calls >= CALLS {
             return Err(Fault::Depth);
         }
+        control.calls_left = control.calls_left.checked_sub(1).ok_or(Fault::Hollow)?;
         control.calls += 1;
         scratch.frames.push(Frame { kind: FrameKind::Call, pc: pc - 1, body: pc, ..Frame::default() });
         self.code.calls.get(call as usize).map(|to| *to as usize).ok_or(Fault::Program)

@@ -92,10 +92,11 @@ pub(super) fn decimal_text(unscaled: i128, scale: u32) -> String {
     format!("{sign}{whole}.{part}")
 }
 
-/// A two's-complement big-endian integer; `None` where it does not fit in 128 bits. No bytes are zero.
+/// A two's-complement big-endian integer; `None` where it does not fit in 128 bits. No bytes are no number:
+/// Avro Java, for one, fails on them.
 #[inline]
 pub(super) fn decimal(bytes: &[u8]) -> Option<i128> {
-    let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
+    let negative = *bytes.first()? >= 0x80;
     let filler = if negative { 0xff } else { 0 };
     let excess = bytes.len().saturating_sub(16);
     let (head, tail) = bytes.split_at_checked(excess)?;
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn decimals_are_read_and_shown() {
-        assert_eq!(decimal(&[]), Some(0));
+        assert_eq!(decimal(&[]), None);
         assert_eq!(decimal(&[0xff]), Some(-1));
         assert_eq!(decimal(&[0x01, 0x00]), Some(256));
         assert_eq!(decimal(&[0; 17]), Some(0));
