@@ -122,7 +122,7 @@ fn writable(state: &State, subject: &str) -> Result<(), Refusal> {
 /// Registers a schema under a subject; answers its id.
 ///
 /// # Errors
-/// 409, 42205, 42208, 50001.
+/// 409, 42201, 42205, 42208, 50001.
 pub(crate) fn register(state: &State, subject: &str, asked: &Asked) -> Result<Decision<u32>, Refusal> {
     if let Ok((_, id)) = look_up(state, subject, asked, false) {
         return Ok(Decision { events: Vec::new(), answer: id });
@@ -158,16 +158,22 @@ pub(crate) fn register(state: &State, subject: &str, asked: &Asked) -> Result<De
     Ok(Decision { events: vec![Event::Schema(value)], answer: id })
 }
 
+/// A new schema must mean what it says; one that a registry took long ago is known all the same.
+fn well_meant(asked: &Asked) -> Result<(), Refusal> {
+    asked.schema.broken_decimal().map_or(Ok(()), |why| Err(Refusal::bad_schema(why)))
+}
+
 /// Why a schema does not fit a subject at its level: against one version, or those that the level names.
 ///
 /// # Errors
-/// 40401, 40402 for a version that is not there.
+/// 40401, 40402 for a version that is not there; 42201.
 pub(crate) fn incompatibilities(
     state: &State,
     subject: &str,
     asked: &Asked,
     against: Option<Which>,
 ) -> Result<Vec<String>, Refusal> {
+    well_meant(asked)?;
     let level = state.level_of(subject);
     let (backward, forward, transitive) = match level {
         CompatibilityLevel::None => (false, false, false),

@@ -3,22 +3,20 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use broker::CompatibilityLevel;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::body::Sent;
 use crate::decide::{self, Asked, Which};
 use crate::refusal::Refusal;
 use crate::state::{State, Version};
 use crate::{Registry, Store};
 
-/// Largest request body, in bytes: the largest schema, escaped as a JSON string.
-const MAX_BODY: usize = 1024 * 1024;
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 type Served = Arc<Registry>;
@@ -28,20 +26,38 @@ type Answer = Result<Value, Refusal>;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Options {
+    #[serde(deserialize_with = "truth")]
     deleted: bool,
+    #[serde(deserialize_with = "truth")]
     deleted_only: bool,
+    #[serde(deserialize_with = "truth")]
     permanent: bool,
+    #[serde(deserialize_with = "truth")]
     verbose: bool,
+    #[serde(deserialize_with = "truth")]
     default_to_global: bool,
     subject_prefix: String,
     subject: Option<String>,
+    #[serde(deserialize_with = "count")]
     offset: usize,
-    limit: Option<usize>,
+    /// 0 is none.
+    #[serde(deserialize_with = "count")]
+    limit: usize,
+}
+
+/// As Java reads it: "true" in any case, and everything else is false. Python's client writes `True` and `False`.
+fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(from)?.eq_ignore_ascii_case("true"))
+}
+
+/// A number; -1, which the API has for "no limit", and what is no number are 0.
+fn count<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    Ok(String::deserialize(from)?.parse().unwrap_or(0))
 }
 
 impl Options {
     fn page<T>(&self, items: impl Iterator<Item = T>) -> Vec<T> {
-        items.skip(self.offset).take(self.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX)).collect()
+        items.skip(self.offset).take(if self.limit == 0 { usize::MAX } else { self.limit }).collect()
     }
 
     fn shows(&self, version: &Version) -> bool {
@@ -70,11 +86,10 @@ pub(crate) fn router(registry: Served) -> Router {
         .route("/compatibility/subjects/{subject}/versions/{version}", post(compatible_with))
         .fallback(|| async { reply(Err(Refusal::new(404, "HTTP 404 Not Found"))) })
         .method_not_allowed_fallback(|| async { reply(Err(Refusal::new(405, "HTTP 405 Method Not Allowed"))) })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(registry)
 }
 
-fn reply(answer: Answer) -> Response {
+pub(crate) fn reply(answer: Answer) -> Response {
     let (status, body) = match answer {
         Ok(body) => (StatusCode::OK, body),
         Err(refusal) => {
@@ -157,7 +172,7 @@ async fn look_up(
     Shared(registry): Shared<Served>,
     Path(subject): Path<String>,
     Query(options): Query<Options>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     blocking(registry, move |store| {
         let asked = asked(&body)?;
@@ -168,7 +183,7 @@ async fn look_up(
     .await
 }
 
-async fn register(Shared(registry): Shared<Served>, Path(subject): Path<String>, body: Bytes) -> Response {
+async fn register(Shared(registry): Shared<Served>, Path(subject): Path<String>, Sent(body): Sent) -> Response {
     blocking(registry, move |store| {
         let asked = asked(&body)?;
         store.write(|state| decide::register(state, &subject, &asked)).map(|id| json!({"id": id}))
@@ -324,15 +339,15 @@ async fn level(
     })
 }
 
-async fn set_global_level(Shared(registry): Shared<Served>, body: Bytes) -> Response {
+async fn set_global_level(Shared(registry): Shared<Served>, Sent(body): Sent) -> Response {
     put_level(registry, None, body).await
 }
 
-async fn set_level(Shared(registry): Shared<Served>, Path(subject): Path<String>, body: Bytes) -> Response {
+async fn set_level(Shared(registry): Shared<Served>, Path(subject): Path<String>, Sent(body): Sent) -> Response {
     put_level(registry, Some(subject), body).await
 }
 
-async fn put_level(registry: Served, subject: Option<String>, body: Bytes) -> Response {
+async fn put_level(registry: Served, subject: Option<String>, body: Vec<u8>) -> Response {
     blocking(registry, move |store| {
         let body: Value = serde_json::from_slice(&body)
             .map_err(|why| Refusal::new(400, format!("the request body is not JSON: {why}")))?;
@@ -383,7 +398,7 @@ async fn compatible(
     Shared(registry): Shared<Served>,
     Path(subject): Path<String>,
     Query(options): Query<Options>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     compare(registry, subject, None, options, body).await
 }
@@ -392,12 +407,18 @@ async fn compatible_with(
     Shared(registry): Shared<Served>,
     Path((subject, which)): Path<(String, String)>,
     Query(options): Query<Options>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     compare(registry, subject, Some(which), options, body).await
 }
 
-async fn compare(registry: Served, subject: String, which: Option<String>, options: Options, body: Bytes) -> Response {
+async fn compare(
+    registry: Served,
+    subject: String,
+    which: Option<String>,
+    options: Options,
+    body: Vec<u8>,
+) -> Response {
     blocking(registry, move |store| {
         let asked = asked(&body)?;
         let which = which.map(|which| which.parse()).transpose()?;

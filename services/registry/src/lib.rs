@@ -11,6 +11,7 @@
 //! Avro, references, contexts, modes other than as another registry set them. Knows nothing of contracts
 //! beyond the reading and comparing of Avro.
 
+mod body;
 mod decide;
 mod http;
 mod records;
@@ -25,6 +26,10 @@ use schemas::Names;
 
 pub use refusal::Refusal;
 use store::Store;
+
+/// The bound that a server should put on bodies of [`Registry::router`]: what is larger than a schema may be, but
+/// not than this, is told so in the API's own words.
+pub const REQUEST_BYTES: usize = 32 * 1024 * 1024;
 
 /// A registry: the fold of its topic, and the writer of it.
 pub struct Registry {
@@ -41,7 +46,7 @@ impl Registry {
         Ok(Self { store: Store::open(broker, &names)? })
     }
 
-    /// The Confluent API. Bodies are bounded at 1 MiB; limits of time and concurrency are the server's.
+    /// The Confluent API. Bodies are bounded at 1 MiB, and larger ones refused once they are read; limits of time and concurrency are the server's.
     pub fn router(self: Arc<Self>) -> axum::Router {
         http::router(self)
     }

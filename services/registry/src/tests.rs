@@ -301,3 +301,34 @@ async fn keys_on_the_topic_are_confluents() {
     let settings = bench.broker.settings(&Names::default().schemas()).expect("settings");
     assert_eq!(settings.get("cleanup.policy").and_then(|entry| entry.value.as_deref()), Some("compact"));
 }
+
+#[tokio::test]
+async fn what_clients_write_after_the_question_mark_is_read_as_java_reads_it() {
+    let bench = Bench::new();
+    bench.register("s", &one()).await;
+    bench.call("DELETE", "/subjects/s", None).await;
+    for (query, expected) in [("deleted=True", json!(["s"])), ("deleted=False", json!([])), ("deleted=1", json!([]))] {
+        assert_eq!(bench.call("GET", &format!("/subjects?{query}&limit=-1"), None).await, (200, expected), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_read_to_its_end_and_refused() {
+    let bench = Bench::new();
+    let big = json!({"schema": "x".repeat(5 << 20)});
+    assert_eq!(code(&bench.call("POST", "/subjects/s/versions", Some(big)).await), (422, 42209));
+}
+
+#[tokio::test]
+async fn a_decimal_that_is_none_is_refused_and_known_where_it_was_taken() {
+    let bench = Bench::new();
+    let field = json!([{"name": "d", "type": {"type": "bytes", "logicalType": "decimal", "precision": 2, "scale": 3}}]);
+    assert_eq!(code(&bench.register("s", &record(field.clone())).await), (422, 42201));
+    let text = record(field).to_string();
+    let value = json!({"subject": "old", "version": 1, "id": 7, "schema": text, "deleted": false});
+    let key = r#"{"keytype":"SCHEMA","subject":"old","version":1,"magic":1}"#;
+    write(&bench.broker, key, &value.to_string());
+    let registry = open(&bench.broker);
+    let answer = call(&registry, "POST", "/subjects/old/versions", Some(json!({"schema": text}))).await;
+    assert_eq!(answer, (200, json!({"id": 7})));
+}

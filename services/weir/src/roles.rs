@@ -147,7 +147,11 @@ impl Process {
                 if let Ok(address) = listener.local_addr() {
                     tracing::info!(server = name, %address, "listening");
                 }
-                http::serve(listener, router, http::Limits::of(name), shutdown).await.map_err(|e| e.to_string())
+                let mut limits = http::Limits::of(name);
+                if name == Role::Registry.name() {
+                    limits.body_bytes = registry::REQUEST_BYTES;
+                }
+                http::serve(listener, router, limits, shutdown).await.map_err(|e| e.to_string())
             }
         });
     }

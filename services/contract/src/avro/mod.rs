@@ -13,6 +13,7 @@ mod normal;
 mod parse;
 mod render;
 mod schema;
+mod strict;
 
 pub use canonical::crc64;
 pub use compat::{Incompatibility, IncompatibilityKind, can_read};

@@ -495,7 +495,7 @@ fn doc(object: &Map<String, Value>) -> Option<String> {
     object.get("doc").and_then(Value::as_str).map(str::to_owned)
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
@@ -534,7 +534,7 @@ fn logical(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
     })
 }
 
-fn decimal(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
+pub(super) fn decimal(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
     let whole = |value: &Value| {
         value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= i32::MAX as u32)
     };
