@@ -232,7 +232,8 @@ pub enum LaneError {
         partitions: Vec<TopicPartition>,
     },
     /// The broker refuses a record for what it is: too large, a timestamp out of bounds. Nothing is
-    /// visible. The record is to be quarantined, with `reason`, at the next try.
+    /// visible. The record is to be quarantined, with `reason`, at the next try. Where many records were
+    /// refused together the lane says `Aborted` first and finds out which is meant.
     #[error("record {offset} of {inbox} was refused by the broker: {reason}")]
     Refused {
         /// The inbox partition it was read from.

@@ -65,6 +65,8 @@ pub(crate) struct Transactor {
     options: TransactorOptions,
     /// Its fate, or that of its last request, is not certain: it writes nothing any more.
     spent: bool,
+    /// Each record is a batch of its own, so that the broker refuses it alone.
+    careful: bool,
 }
 
 fn open(config: &ClientConfig, id: &TransactionalId) -> Result<Outlet, Weather> {
@@ -104,7 +106,7 @@ impl Transactor {
             .set("transaction.timeout.ms", options.transaction_timeout.as_millis().to_string())
             .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string());
         let outlet = open(&config, id)?;
-        Ok(Self { config, outlet, id: id.clone(), options, spent: false })
+        Ok(Self { config, outlet, id: id.clone(), options, spent: false, careful: false })
     }
 
     /// Begins.
@@ -227,7 +229,11 @@ impl Transactor {
     /// A new producer with the same id: delayed requests of the old one are fenced by its epoch, and its open
     /// transaction has ended when this returns.
     pub(crate) fn renew(&mut self) -> Result<(), Weather> {
-        let fresh = open(&self.config, &self.id)?;
+        let mut config = self.config.clone();
+        if self.careful {
+            config.set("batch.num.messages", "1");
+        }
+        let fresh = open(&config, &self.id)?;
         let spent = std::mem::replace(&mut self.outlet, fresh);
         self.spent = false;
         // Closing it may take as long as its requests in flight; nobody waits for that.
@@ -236,6 +242,13 @@ impl Transactor {
             tracing::warn!("a spent producer was closed in place, no thread could be started: {error}");
         }
         Ok(())
+    }
+
+    /// Whether the next producer sends each record alone.
+    pub(crate) fn set_careful(&mut self, careful: bool) {
+        // The one at hand goes on as it was made.
+        self.spent |= self.careful != careful;
+        self.careful = careful;
     }
 
     /// Renews where the last transaction did not end cleanly.

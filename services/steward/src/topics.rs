@@ -54,6 +54,9 @@ pub(crate) fn inbox(names: &Names, contract: &Contract) -> Topic {
 fn settings(companion: Companion, contract: &Contract) -> BTreeMap<String, String> {
     let asked = &contract.settings;
     let limit = asked.max_record_bytes.unwrap_or(MAX_MESSAGE_BYTES);
+    // The broker holds a batch of records against this, and the enforcer's have many: a small limit of the inbox
+    // is kept there, and would only refuse good company here.
+    let batch = limit.max(MAX_MESSAGE_BYTES);
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: String| {
         settings.insert(name.to_owned(), value);
@@ -66,7 +69,7 @@ fn settings(companion: Companion, contract: &Contract) -> BTreeMap<String, Strin
             }
         }
         Companion::Product => {
-            set("max.message.bytes", limit.saturating_add(PRODUCT_ROOM).to_string());
+            set("max.message.bytes", batch.saturating_add(PRODUCT_ROOM).to_string());
             set("message.timestamp.type", "CreateTime".to_owned());
             set("cleanup.policy", if asked.compaction { "compact" } else { "delete" }.to_owned());
             if let Some(retention) = asked.retention_ms {
@@ -74,7 +77,7 @@ fn settings(companion: Companion, contract: &Contract) -> BTreeMap<String, Strin
             }
         }
         Companion::Quarantine => {
-            set("max.message.bytes", limit.saturating_add(QUARANTINE_ROOM).to_string());
+            set("max.message.bytes", batch.saturating_add(QUARANTINE_ROOM).to_string());
             set("message.timestamp.type", "LogAppendTime".to_owned());
             set("retention.ms", asked.quarantine_retention_ms.unwrap_or(QUARANTINE_RETENTION_MS).to_string());
         }

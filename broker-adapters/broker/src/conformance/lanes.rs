@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use schemas::{Offset, Run, Timestamp};
+use schemas::{Offset, Run, Timestamp, TopicPartition};
 
 use super::World;
 use super::bench::{
     Bench, Outcome, STEP, Said, WIDE, eventually, holds, now, poll, read, read_as, record, same, silent, texts, values,
     write,
 };
-use crate::lane::{CommittedOffset, Control, Incident, LaneError, PollLimits, Route};
+use crate::lane::{CommittedOffset, Control, Incident, Lane, LaneError, PollLimits, Route};
 use crate::log::{Isolation, OutRecord};
 
 fn quarantine(reason: &str) -> Route {
@@ -219,18 +219,32 @@ pub(super) fn refused(world: &World) -> Outcome {
     ];
     write(world, "refused-lane", records)?;
     let mut lane = bench.lane()?;
-    poll(lane.as_mut(), 2)?;
-    match lane.commit(&[Route::Forward, Route::Forward], &mut silent) {
-        Err(LaneError::Refused { inbox, offset, .. }) => {
-            same("the refused record", &(inbox, offset), &(bench.at(0), Offset(1)))?;
-        }
-        other => return Err(format!("the large record is refused, not {other:?}")),
-    }
+    let refused = tried(lane.as_mut(), 2)?;
+    same("the refused record", &refused, &Some((bench.at(0), Offset(1))))?;
     read(world, &bench.product, 0, 0)?;
     poll(lane.as_mut(), 2)?;
     lane.commit(&[Route::Forward, quarantine("too large")], &mut silent).said("quarantine it")?;
     read(world, &bench.quarantine, 0, 1)?;
-    same("the product topic", &texts(&read(world, &bench.product, 0, 1)?), &strings(&["small"]))
+    same("the product topic", &texts(&read(world, &bench.product, 0, 1)?), &strings(&["small"]))?;
+    // Together they are larger than the topic's limit; none of them is.
+    let crowd: Vec<String> = (0..60).map(|number| format!("{number:0100}")).collect();
+    bench.fill(0, &crowd.iter().map(String::as_str).collect::<Vec<_>>())?;
+    same("what is refused of a crowd", &tried(lane.as_mut(), crowd.len())?, &None)?;
+    read(world, &bench.product, 0, 1 + crowd.len()).map(drop)
+}
+
+/// Forwards a batch of so many records: which record is refused, if any. A lane may abort to find out.
+fn tried(lane: &mut dyn Lane, count: usize) -> Outcome<Option<(TopicPartition, Offset)>> {
+    for _ in 0..3 {
+        poll(lane, count)?;
+        match lane.commit(&vec![Route::Forward; count], &mut silent) {
+            Ok(_) => return Ok(None),
+            Err(LaneError::Refused { inbox, offset, .. }) => return Ok(Some((inbox, offset))),
+            Err(LaneError::Aborted { partitions, .. }) if partitions.is_empty() => {}
+            Err(other) => return Err(format!("a batch is committed or refused, not {other:?}")),
+        }
+    }
+    Err("it was not found out which record is refused".to_owned())
 }
 
 pub(super) fn out_of_range(world: &World) -> Outcome {

@@ -29,6 +29,12 @@ use crate::writer;
 /// The number that control records carry in their delivery reports; no batch is as long.
 const CONTROL: usize = usize::MAX;
 
+/// After a refusal that may be any of many records': so many transactions send each record alone.
+const CAREFUL_TRANSACTIONS: u32 = 20;
+
+/// Most records of such a transaction: each is a request of its own.
+const CAREFUL_RECORDS: usize = 200;
+
 /// See the module.
 pub(crate) struct KafkaLane {
     slot: Slot,
@@ -39,6 +45,8 @@ pub(crate) struct KafkaLane {
     batch: LaneBatch,
     /// The last transaction did not end well, and going back has not succeeded yet.
     astray: bool,
+    /// How many transactions more send each record alone.
+    careful: u32,
 }
 
 impl KafkaLane {
@@ -78,6 +86,7 @@ impl KafkaLane {
             intake: Intake::new(inlet),
             batch: LaneBatch::default(),
             astray: false,
+            careful: 0,
         })
     }
 
@@ -187,12 +196,14 @@ impl KafkaLane {
     fn delivered(&mut self, routes: &[Route], reports: &[Delivery]) -> Result<Sent, LaneError> {
         let mut sent = Sent::new(self.batch.len());
         let mut refused: Option<(usize, usize, RDKafkaErrorCode)> = None;
+        let mut refusals = 0;
         let mut away = BTreeMap::new();
         for report in reports {
             match report.error {
                 None => sent.set(report.index, Offset(report.offset)),
-                // A batch is refused as a whole: of those refused with it, the largest record is the cause.
+                // A batch is refused as a whole, and for its own size too.
                 Some(code) if is_refusal(code) => {
+                    refusals += 1;
                     let size = self.batch.messages.get(report.index).map_or(0, Message::size);
                     let size = replaced_size(routes, report.index).unwrap_or(size);
                     if refused.is_none_or(|(largest, ..)| size > largest) {
@@ -210,6 +221,14 @@ impl KafkaLane {
             }
         }
         if let Some((_, index, code)) = refused {
+            if refusals > 1 && self.careful == 0 {
+                self.careful = CAREFUL_TRANSACTIONS;
+                self.transactor.set_careful(true);
+                let why = format!(
+                    "{refusals} records were refused together ({code}); each is sent alone to find out which are meant"
+                );
+                return Err(self.abandon(LaneError::Aborted { why, partitions: Vec::new() }));
+            }
             return Err(self.unsent(index, code, code.to_string()));
         }
         if !away.is_empty() {
@@ -255,6 +274,19 @@ impl KafkaLane {
         }
     }
 
+    /// After a transaction that sent each record alone and was committed.
+    fn less_careful(&mut self) {
+        if self.careful == 0 {
+            return;
+        }
+        self.careful -= 1;
+        if self.careful == 0 {
+            self.transactor.set_careful(false);
+            // The next call makes the producer anew.
+            self.astray = true;
+        }
+    }
+
     fn come_back(&mut self) -> Result<(), LaneError> {
         if self.astray { Ok(self.recover()?) } else { Ok(()) }
     }
@@ -290,6 +322,7 @@ impl KafkaLane {
         for output in &outputs {
             self.intake.moved(&output.inbox, output.to);
         }
+        self.less_careful();
         Ok(Committed { outputs, flush, commit: done.commit, tainted: done.tainted })
     }
 }
@@ -325,7 +358,8 @@ impl Lane for KafkaLane {
     fn poll(&mut self, max_wait: Duration, limits: PollLimits) -> Result<Vec<Incident>, LaneError> {
         self.come_back()?;
         self.give_back()?;
-        Ok(self.intake.fill(max_wait, limits, &mut self.batch)?)
+        let records = if self.careful > 0 { limits.records.min(CAREFUL_RECORDS) } else { limits.records };
+        Ok(self.intake.fill(max_wait, PollLimits { records, ..limits }, &mut self.batch)?)
     }
 
     fn batch(&self) -> &dyn Batch {
