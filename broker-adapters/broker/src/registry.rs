@@ -13,6 +13,8 @@ pub enum Lookup {
     Avro(Arc<str>),
     /// A schema of another kind ("JSON", "PROTOBUF").
     OtherKind(String),
+    /// The registry knows the id, and its schema is larger than any that is read (megabytes).
+    TooLarge,
     /// The registry says in so many words that it does not know the id (404 with 40403), now.
     Unknown,
 }

@@ -67,6 +67,8 @@ impl Known {
 struct Answer {
     status: u16,
     body: Value,
+    /// It was larger than [`ANSWER_BYTES`] and not read.
+    too_large: bool,
 }
 
 impl Answer {
@@ -155,15 +157,17 @@ impl HttpRegistry {
         };
         let mut answer = answer.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
-        let text =
-            answer.body_mut().with_config().limit(ANSWER_BYTES).read_to_string().map_err(|error| error.to_string())?;
+        let text = match answer.body_mut().with_config().limit(ANSWER_BYTES).read_to_string() {
+            Err(ureq::Error::BodyExceedsLimit(_)) => return Ok(Answer { status, body: Value::Null, too_large: true }),
+            read => read.map_err(|error| error.to_string())?,
+        };
         let body = serde_json::from_str(&text).map_err(|_| {
             format!(
                 "the answer with status {status} is not a registry's: {}",
                 text.chars().take(200).collect::<String>()
             )
         })?;
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, too_large: false })
     }
 }
 
@@ -176,6 +180,9 @@ impl Registry for HttpRegistry {
         let answer = self.call(&what, "GET", &format!("/schemas/ids/{id}"), None)?;
         if answer.status == 404 && answer.code() == 40403 {
             return Ok(Lookup::Unknown);
+        }
+        if answer.too_large && answer.is_ok() {
+            return Ok(Lookup::TooLarge);
         }
         let Some(schema) = answer.text("schema").filter(|_| answer.is_ok()) else {
             return Err(answer.weather(what));

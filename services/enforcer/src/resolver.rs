@@ -233,12 +233,16 @@ fn ask(registry: &dyn Registry, key: &Key, enforced: &Enforced) -> Result<Option
     let text = match registry.schema(key.id)? {
         Lookup::Avro(text) => text,
         Lookup::OtherKind(kind) => return refused(Refusal::NotAvro(format!("it is a {kind} schema"))),
+        Lookup::TooLarge => return refused(Refusal::NotAvro("it is too large to be one".to_owned())),
         Lookup::Unknown => return Ok(None),
     };
     let schema = match Schema::parse(&text) {
         Ok(schema) => schema,
         Err(error) => return refused(Refusal::NotAvro(error.to_string())),
     };
+    if let Some(why) = schema.broken_decimal() {
+        return refused(Refusal::NotAvro(why.to_string()));
+    }
     let compiled = match key.part {
         Part::Value => {
             Program::compile(&schema, &enforced.contract).map(|program| Resolution::Value(Arc::new(program)))
