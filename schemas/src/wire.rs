@@ -27,6 +27,8 @@ pub enum NotFramed {
     SingleObject,
     /// An Avro object container file (`Obj` 01) was sent whole.
     ContainerFile,
+    /// AWS Glue's framing: a version, a compression, a UUID.
+    Glue,
     /// A first byte that no known framing has.
     Other(u8),
 }
@@ -40,6 +42,7 @@ impl<'a> Frame<'a> {
             [0, ..] => Err(NotFramed::TooShort),
             [0xC3, 0x01, ..] => Err(NotFramed::SingleObject),
             [b'O', b'b', b'j', 1, ..] => Err(NotFramed::ContainerFile),
+            [3, 0 | 5, rest @ ..] if rest.len() >= 16 => Err(NotFramed::Glue),
             [first, ..] => match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
                 Some(b'{' | b'[') => Err(NotFramed::Json),
                 _ => Err(NotFramed::Other(*first)),
@@ -73,6 +76,7 @@ mod tests {
         assert_eq!(Frame::parse(b" {\"a\":1}"), Err(NotFramed::Json));
         assert_eq!(Frame::parse(&[0xC3, 1, 2]), Err(NotFramed::SingleObject));
         assert_eq!(Frame::parse(b"Obj\x01"), Err(NotFramed::ContainerFile));
+        assert_eq!(Frame::parse(&[&[3, 5][..], &[9; 16]].concat()), Err(NotFramed::Glue));
         assert_eq!(Frame::parse(&[7]), Err(NotFramed::Other(7)));
     }
 }

@@ -109,6 +109,11 @@ pub(crate) fn not_framed(enforced: &Enforced, why: NotFramed, value: &[u8], id_i
         NotFramed::ContainerFile => {
             "the value is an Avro container file; send its records one by one with an Avro serializer".to_owned()
         }
+        NotFramed::Glue => {
+            "the value is in AWS Glue's framing; use a serializer that writes the Confluent wire format (AvroSerializer, \
+             KafkaAvroSerializer) with this backbone's registry"
+                .to_owned()
+        }
         NotFramed::Other(byte) => format!(
             "the value begins with byte 0x{byte:02x} instead of 0x00; use an Avro serializer with a schema registry"
         ),
@@ -157,6 +162,11 @@ fn shown(enforced: &Enforced, value: &[u8]) -> String {
 /// A writer schema that no record can keep the contract with.
 pub(crate) fn refused(id: schemas::SchemaId, refusal: &Refusal) -> Violation {
     let message = match refusal {
+        Refusal::UnknownId if id.0 == 0 => {
+            "the schema id reads as 0, as if the serializer wrote an id of eight bytes; set it to \
+             the Confluent wire format with four (apicurio.registry.as-confluent=true)"
+                .to_owned()
+        }
         Refusal::UnknownId => {
             format!("the registry does not know schema {id}; point the serializer at this backbone's registry")
         }
@@ -182,5 +192,9 @@ pub(crate) fn tombstone(has_key: bool, allowed: bool) -> Violation {
 
 /// A record that the broker refused to take.
 pub(crate) fn broker_refused(why: &str) -> Violation {
-    violation("broker-refused", None, format!("the broker refused the record for the product topic: {why}"))
+    let message = format!(
+        "the broker refused the record for the product topic: {why}; look at the topic's max.message.bytes, \
+         message.timestamp.before.max.ms and message.timestamp.after.max.ms"
+    );
+    violation("broker-refused", None, message)
 }
