@@ -43,11 +43,18 @@ impl Backbone {
 
     /// Starts an enforcer; `instance` is its static member id, and the name of its log.
     pub(crate) fn enforcer(&self, instance: &str) -> Guarded {
+        self.enforcer_with(instance, &[]).0
+    }
+
+    /// Starts an enforcer with settings of its own, as environment variables; also gives where it logs.
+    pub(crate) fn enforcer_with(&self, instance: &str, settings: &[(&str, &str)]) -> (Guarded, PathBuf) {
         let mut command = Command::new(weir_bin());
         command.args(["serve", "enforcer"]);
         surroundings(&mut command, self.sandbox, &self.prefix, self.registry_port);
         command.env("WEIR_ENFORCER_INSTANCE", format!("{}-{instance}", self.prefix));
-        Guarded::start(command, &self.scratch.join(format!("{instance}-{}.log", self.sandbox.unique("run"))), None)
+        command.envs(settings.iter().copied());
+        let log = self.scratch.join(format!("{instance}-{}.log", self.sandbox.unique("run")));
+        (Guarded::start(command, &log, None), log)
     }
 
     /// Runs `weir` with these arguments to its end, in the backbone's scratch directory.

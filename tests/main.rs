@@ -4,12 +4,16 @@
 //! `weir` binary against a real Apache Kafka that `sandbox` starts once. `tests/run` fetches what they need.
 
 mod backbone;
+mod bounds;
+mod clients;
 mod compose;
 mod conformance;
 mod contracts;
 mod enforcers;
 mod flights;
-mod records;
+mod poison;
+mod process;
+mod readme;
 mod sandbox;
 mod smoke;
 mod tidy;

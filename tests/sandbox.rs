@@ -23,8 +23,8 @@ fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// What `tests/run` fetched: Kafka's jars and the Python environment.
-fn tests_dir() -> PathBuf {
+/// What `tests/run` fetched: jars, the Python environment, Node's packages.
+pub(crate) fn tests_dir() -> PathBuf {
     std::env::var_os("WEIR_TESTS_DIR").map_or_else(|| target_dir().join("tests"), PathBuf::from)
 }
 
@@ -91,6 +91,11 @@ impl Guarded {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {}", self.child.id());
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How it ended, if it has.

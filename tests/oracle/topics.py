@@ -22,6 +22,12 @@ def writer_schema(registry, schema_id):
     return _parsed[key]
 
 
+def text(registry, schema_id):
+    """A schema as the registry has it."""
+    with urllib.request.urlopen(f"{registry}/schemas/ids/{schema_id}", timeout=10) as answer:
+        return json.loads(json.load(answer)["schema"])
+
+
 def decode(registry, value):
     magic, schema_id = struct.unpack(">bI", value[:5])
     assert magic == 0, f"not in the wire format: {value[:8]!r}"

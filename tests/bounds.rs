@@ -1,0 +1,47 @@
+//! What does not grow: the memory of an enforcer over millions of records.
+
+use std::time::{Duration, Instant};
+
+use crate::backbone::Backbone;
+use crate::clients::readings;
+use crate::process::Watched;
+use crate::sandbox::{oracle_command, run, wait_for};
+
+const FEW: u64 = 200_000;
+const MANY: u64 = 2_000_000;
+
+/// Sends readings, every tenth out of range, until the inbox has `total`.
+fn send(backbone: &Backbone, from: u64, total: u64) {
+    let inbox = backbone.topic("inbox.meter.readings.v1");
+    let (first, count) = (from.to_string(), (total - from).to_string());
+    let args = [backbone.brokers(), &backbone.registry(), &inbox, &first, &count];
+    run(oracle_command("produce_many.py", &args), b"").ok();
+}
+
+/// Waits until the enforcer has consumed as many, and gives its memory then.
+#[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
+fn memory_after(enforcer: &Watched, total: u64) -> u64 {
+    let started = Instant::now();
+    wait_for("every record is consumed", Duration::from_secs(300), || {
+        (enforcer.metric("weir_enforcer_records_total", "meter.readings") >= total as f64).then_some(())
+    });
+    let memory = enforcer.memory();
+    let (now, peak, waited) = (memory >> 20, enforcer.peak() >> 20, started.elapsed());
+    eprintln!("after {total} records, {waited:.1?} later: {now} MiB, at most {peak} MiB");
+    memory
+}
+
+#[test]
+fn memory_is_after_two_million_records_what_it_was_after_two_hundred_thousand() {
+    let backbone = readings("bounds");
+    // The first of them wait when the enforcer starts, so that its queues are as full as they get.
+    send(&backbone, 0, FEW);
+    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
+    let few = memory_after(&enforcer, FEW);
+    send(&backbone, FEW, MANY / 2);
+    memory_after(&enforcer, MANY / 2);
+    send(&backbone, MANY / 2, MANY);
+    let many = memory_after(&enforcer, MANY);
+    assert!(many.abs_diff(few) <= few / 10, "{few} bytes after {FEW} records, {many} after {MANY}");
+    enforcer.assert_untroubled();
+}
