@@ -23,4 +23,4 @@ pub use lane::{
 pub use log::{
     Broker, Chunk, Isolation, OutRecord, OwnedRecord, Position, Progress, Reader, Weather, WriteError, Writer, Written,
 };
-pub use registry::{CompatibilityLevel, Lookup, Registered, Registry};
+pub use registry::{CompatibilityLevel, Lookup, Registered, Registry, Standing};

@@ -30,6 +30,17 @@ pub enum Registered {
     Invalid(String),
 }
 
+/// What a subject says about a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The subject does not exist.
+    NoSubject,
+    /// It exists, without this schema.
+    Other,
+    /// It has this schema, in one of its versions.
+    Registered(SchemaId),
+}
+
 /// The compatibility levels of the Confluent API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CompatibilityLevel {
@@ -99,6 +110,12 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// [`Weather`].
     fn register(&self, subject: &Subject, schema: &str) -> Result<Registered, Weather>;
+
+    /// Whether a subject has this schema in any version. Registers nothing.
+    ///
+    /// # Errors
+    /// [`Weather`].
+    fn standing(&self, subject: &Subject, schema: &str) -> Result<Standing, Weather>;
 
     /// The latest version under a subject: its id and text; `None` where the subject does not exist.
     ///

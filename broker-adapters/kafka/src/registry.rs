@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use broker::{CompatibilityLevel, Lookup, Registered, Registry, Weather};
+use broker::{CompatibilityLevel, Lookup, Registered, Registry, Standing, Weather};
 use schemas::{SchemaId, Subject};
 use serde_json::{Value, json};
 
@@ -204,6 +204,20 @@ impl Registry for HttpRegistry {
             422 => Ok(Registered::Invalid(answer.message())),
             _ => match answer.id().filter(|_| answer.is_ok()) {
                 Some(id) => Ok(Registered::Id(id)),
+                None => Err(answer.weather(what)),
+            },
+        }
+    }
+
+    fn standing(&self, subject: &Subject, schema: &str) -> Result<Standing, Weather> {
+        let what = format!("look up a schema under {subject}");
+        let path = format!("/subjects/{}", escaped(subject));
+        let answer = self.call(&what, "POST", &path, Some(&json!({ "schema": schema })))?;
+        match (answer.status, answer.code()) {
+            (404, 40401) => Ok(Standing::NoSubject),
+            (404, 40403) => Ok(Standing::Other),
+            _ => match answer.id().filter(|_| answer.is_ok()) {
+                Some(id) => Ok(Standing::Registered(id)),
                 None => Err(answer.weather(what)),
             },
         }

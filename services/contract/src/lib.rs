@@ -16,6 +16,7 @@ pub mod cel;
 mod model;
 pub mod odcs;
 pub mod program;
+mod stored;
 
 pub use model::{
     Check, Condition, Contract, Deletes, Format, KeyKind, KeySpec, Measure, Native, Objective, Path, Product, Rule,
@@ -24,3 +25,4 @@ pub use model::{
 pub use program::{
     Context, KeyProgram, KeySchema, Program, RuleInfo, Scratch, Statistics, Unresolvable, Verdict, Violation,
 };
+pub use stored::{Unreadable, read_back};

@@ -120,6 +120,8 @@ impl Assignment {
         for some in activated.into_iter().collect::<Vec<_>>().chunks(ANNOTATED_AT_ONCE) {
             let notice = some.iter().map(|inbox| (inbox.clone(), None)).collect::<Vec<_>>();
             self.annotate(lane, shared, snapshot.position, &notice, Some(LineageKind::Activated))?;
+            let states = some.iter().filter_map(|inbox| self.states.get(inbox));
+            states.for_each(|state| telemetry::activated(&state.enforced, Timestamp::now()));
         }
         lane.assign(&self.inboxes())
     }

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use broker::{Broker, Destination, Isolation, Lookup, OwnedRecord, Position, Reader, Registry, Weather};
-use contract::odcs::{self, Source};
 use contract::{Contract, Statistics};
 use schemas::{
-    BackboneSchema, Catalog, CatalogError, Codec, DecodeError, MajorState, Offset, Partition, ProductId, SchemaId,
-    Topic, TopicPartition, Version,
+    BackboneSchema, Catalog, CatalogError, Codec, DecodeError, MajorState, Offset, Partition, ProductId, ProductState,
+    SchemaId, Timestamp, Topic, TopicPartition, Version,
 };
 
 use crate::{Config, Shared};
@@ -33,6 +32,8 @@ pub struct Enforced {
     pub contract: Arc<Contract>,
     /// Empty statistics, to begin each batch with.
     pub(crate) statistics: Statistics,
+    /// When the steward decided on what is in force of the product.
+    pub decided_at: Timestamp,
 }
 
 /// An inbox whose contract this program cannot read.
@@ -229,17 +230,18 @@ impl CatalogReader {
 
     fn publish(&mut self) {
         let mut snapshot = Snapshot { position: self.catalog.position(), ..Snapshot::default() };
-        let products: Vec<_> = self.catalog.products().map(|(id, state)| (id.clone(), state.majors.clone())).collect();
+        let known = |(id, state): (&ProductId, &ProductState)| (id.clone(), state.majors.clone(), state.decided_at);
+        let products: Vec<_> = self.catalog.products().map(known).collect();
         let in_force: HashSet<_> = products
             .iter()
-            .flat_map(|(product, majors)| majors.iter().map(|major| (product.clone(), major.version)))
+            .flat_map(|(product, majors, _)| majors.iter().map(|major| (product.clone(), major.version)))
             .collect();
         self.read.retain(|version, _| in_force.contains(version));
-        for (product, majors) in products {
+        for (product, majors, decided_at) in products {
             for major in majors {
                 match self.contract(&product, major.version) {
                     Ok(contract) => {
-                        let enforced = enforced(&product, &major, contract);
+                        let enforced = enforced(&product, &major, contract, decided_at);
                         snapshot.inboxes.insert(major.inbox.clone(), Arc::new(enforced));
                     }
                     Err(why) => {
@@ -263,19 +265,14 @@ impl CatalogReader {
         let result = match entry {
             // Not kept: the version's record may come later.
             None => return Err(format!("the catalog does not hold version {version}")),
-            Some(entry) => odcs::read(
-                &Source { file: "contract.odcs.yaml", text: &entry.contract.document },
-                Some(&Source { file: "schema.avsc", text: &entry.contract.schema }),
-            )
-            .map(|read| Arc::new(read.contract))
-            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+            Some(entry) => contract::read_back(&entry.contract).map_err(|unreadable| unreadable.to_string()),
         };
         self.read.insert(key, result.clone());
         result
     }
 }
 
-fn enforced(product: &ProductId, major: &MajorState, contract: Arc<Contract>) -> Enforced {
+fn enforced(product: &ProductId, major: &MajorState, contract: Arc<Contract>, decided_at: Timestamp) -> Enforced {
     Enforced {
         product: product.clone(),
         version: major.version,
@@ -285,5 +282,6 @@ fn enforced(product: &ProductId, major: &MajorState, contract: Arc<Contract>) ->
         schema_id: major.schema_id,
         statistics: Statistics::for_contract(&contract),
         contract,
+        decided_at,
     }
 }

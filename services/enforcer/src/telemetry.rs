@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use broker::{Committed, PartitionOutput};
-use schemas::TopicPartition;
+use schemas::{Timestamp, TopicPartition};
 
 use crate::catalog::Enforced;
 
@@ -14,6 +14,10 @@ pub(crate) fn describe() {
     describe_counter!(
         "weir_enforcer_expired_records_total",
         "Inbox offsets removed before they were read, by product."
+    );
+    describe_histogram!(
+        "weir_enforcer_activation_seconds",
+        "Time from the decision on a contract version until an inbox partition was judged by it."
     );
     describe_gauge!("weir_enforcer_waiting_partitions", "Inbox partitions that cannot be enforced for now.");
     describe_gauge!(
@@ -70,6 +74,12 @@ pub(crate) fn records(enforced: &Enforced, output: &PartitionOutput) {
                 .increment(records);
         }
     }
+}
+
+/// A partition is judged by a version from now on. Clocks of other machines may differ: never less than 0.
+pub(crate) fn activated(enforced: &Enforced, now: Timestamp) {
+    let millis = now.0.saturating_sub(enforced.decided_at.0).max(0);
+    histogram!("weir_enforcer_activation_seconds").record(millis as f64 / 1000.0);
 }
 
 /// Records were removed unread.

@@ -2,16 +2,22 @@
 //! enforcers work by it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use broker::{CompatibilityLevel, ConfigChange, Isolation, OutRecord, Position, Registered, WriteError};
+use broker::{AdminError, CompatibilityLevel, ConfigChange, Isolation, NewTopic, Position, Registered};
 use schemas::{
-    AuditEvent, BackboneSchema, Catalog, CatalogKey, Companion, ContractVersion, LineageEvent, LineageKind, MajorState,
-    Partition, ProductId, ProductState, SchemaId, Subject, Timestamp, Topic, TopicPartition, Version,
+    BackboneSchema, Companion, LineageEvent, LineageKind, Partition, ProductId, SchemaId, Subject, TopicPartition,
+    Version,
 };
 
-use crate::plan::{Action, Plan, ProductPlan};
-use crate::{Steward, StewardError, topics};
+use crate::decide::Decided;
+use crate::each::each;
+use crate::plan::{Action, LEVEL, Plan, ProductPlan, Registration};
+use crate::{Steward, StewardError};
+
+/// Partitions made in one request, unless one product alone has more. A controller refuses 10,000.
+const PARTITIONS_AT_ONCE: u32 = 2_000;
 
 /// How an apply is done.
 #[derive(Debug, Clone, Default)]
@@ -44,107 +50,125 @@ pub struct Applied {
     pub active_after: Duration,
 }
 
+/// Who is told each step as it is done.
+pub type Say<'a> = dyn FnMut(&str) + Send + 'a;
+
 impl Steward {
     /// Applies a plan. `say` is told each step as it is done.
     ///
     /// # Errors
-    /// [`StewardError`]; what was done stays done, and a new plan goes on from there.
-    pub fn apply(
-        &self,
-        plan: &Plan,
-        options: &ApplyOptions,
-        say: &mut dyn FnMut(&str),
-    ) -> Result<Applied, StewardError> {
+    /// [`StewardError`]; what was done stays done, and a new plan goes on from there. A plan that was stale
+    /// from the start does nothing.
+    pub fn apply(&self, plan: &Plan, options: &ApplyOptions, say: &mut Say<'_>) -> Result<Applied, StewardError> {
         let problems = plan.problems(options.allow_breaking.is_some());
         if !problems.is_empty() {
             return Err(StewardError::Blocked(problems));
         }
-        let mut applied = Applied::default();
+        let steps = plan.products.iter().map(|product| product.actions.len()).sum();
+        let mut applied = Applied { steps, ..Applied::default() };
         if !plan.has_changes() {
             return Ok(applied);
         }
+        self.refuse_stale(plan)?;
         self.create_topics(plan, say)?;
-        let mut decided = Vec::new();
-        for product in &plan.products {
-            for action in &product.actions {
-                self.act(product, action, say)?;
-                applied.steps += 1;
-            }
-            if product.actions.iter().any(|action| matches!(action, Action::Enforce { .. })) {
-                decided.push((product, self.schema_id(product)?));
-            }
-        }
-        if decided.is_empty() {
-            return Ok(applied);
-        }
+        let told = Mutex::new(&mut *say);
+        let tell = |step: &str| told.lock().unwrap_or_else(PoisonError::into_inner)(step);
+        let prepared = each(&plan.products, |product| self.prepare(product, &tell))?;
+        let decided: Vec<Decided<'_>> =
+            plan.products.iter().zip(prepared).filter_map(|(p, id)| Some((p, id?))).collect();
         let since = self.ends_of_lineage()?;
-        let pending = self.decide(&decided, options, say)?;
+        let pending = if decided.is_empty() { Vec::new() } else { self.decide(&decided, options, say)? };
+        self.delete_topics(plan, say)?;
         let began = Instant::now();
         applied.pending = self.wait_active(pending, &since, options.wait)?;
         applied.active_after = began.elapsed();
         Ok(applied)
     }
 
-    /// All topics in one request, so that a thousand products take as long as one.
-    fn create_topics(&self, plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<(), StewardError> {
+    /// Many topics in one request, so that a thousand products take little longer than one.
+    fn create_topics(&self, plan: &Plan, say: &mut Say<'_>) -> Result<(), StewardError> {
         let actions = plan.products.iter().flat_map(|product| &product.actions);
-        let new: Vec<_> = actions
+        let new: Vec<NewTopic> = actions
             .filter_map(|action| match action {
                 Action::CreateTopic(topic) => Some(topic.clone()),
                 _ => None,
             })
             .collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        for (topic, result) in new.iter().zip(self.broker.create_topics(&new)?) {
-            match result {
-                // Somebody else's apply, or an earlier one of ours, was there first.
-                Ok(()) | Err(broker::AdminError::Exists(_)) => say(&format!("+ topic {}", topic.topic)),
-                Err(source) => {
-                    return Err(StewardError::Admin { step: format!("create topic {}", topic.topic), source });
+        let mut left = new.as_slice();
+        while let Some(first) = left.first() {
+            let mut partitions = first.partitions;
+            let more = left[1..].iter().take_while(|topic| {
+                partitions = partitions.saturating_add(topic.partitions);
+                partitions <= PARTITIONS_AT_ONCE
+            });
+            let (some, rest) = left.split_at(1 + more.count());
+            for (topic, result) in some.iter().zip(self.broker.create_topics(some)?) {
+                match result {
+                    // Somebody else's apply, or an earlier one of ours, was there first.
+                    Ok(()) | Err(AdminError::Exists(_)) => say(&format!("+ topic {}", topic.topic)),
+                    Err(source) => {
+                        return Err(StewardError::Admin { step: format!("create topic {}", topic.topic), source });
+                    }
                 }
             }
+            left = rest;
         }
         Ok(())
     }
 
-    fn act(&self, plan: &ProductPlan, action: &Action, say: &mut dyn FnMut(&str)) -> Result<(), StewardError> {
+    /// Everything of a product that stands before its decision; the schema's id where there is one to take.
+    fn prepare(&self, plan: &ProductPlan, say: &dyn Fn(&str)) -> Result<Option<SchemaId>, StewardError> {
+        for action in &plan.actions {
+            self.act(plan, action, say)?;
+        }
+        if !plan.decides() {
+            return Ok(None);
+        }
+        self.schema_id(plan).map(Some)
+    }
+
+    fn act(&self, plan: &ProductPlan, action: &Action, say: &dyn Fn(&str)) -> Result<(), StewardError> {
         let failed = |step: String| move |source| StewardError::Admin { step, source };
         match action {
-            Action::CreateTopic(_) | Action::Enforce { .. } => return Ok(()),
-            Action::AddPartitions { topic, to, .. } => {
-                self.broker.add_partitions(topic, *to).map_err(failed(format!("add partitions to {topic}")))?;
+            Action::CreateTopic(_) | Action::DeleteTopic(_) | Action::Enforce { .. } | Action::Retire { .. } => {
+                return Ok(());
             }
+            Action::AddPartitions { topic, to, .. } => match self.broker.add_partitions(topic, *to) {
+                // Another apply may have been there first.
+                Err(AdminError::Refused { .. }) if self.has_partitions(topic, *to)? => {}
+                other => other.map_err(failed(format!("add partitions to {topic}")))?,
+            },
             Action::AlterSettings { topic, changes } => {
                 let changes: BTreeMap<_, _> =
                     changes.iter().map(|(name, (_, new))| (name.clone(), ConfigChange::Set(new.clone()))).collect();
                 self.broker.alter_settings(topic, &changes).map_err(failed(format!("change settings of {topic}")))?;
             }
-            Action::RegisterSchema { subject, new } => self.register(plan, subject, *new)?,
+            Action::RegisterSchema { subject, how } => self.register(plan, subject, *how)?,
+            Action::SetLevel { subject, .. } => self.registry.set_level(subject, LEVEL)?,
         }
         say(&format!("{} {action}", action.symbol()));
         Ok(())
     }
 
-    fn register(&self, plan: &ProductPlan, subject: &Subject, new: bool) -> Result<(), StewardError> {
-        let refused = |why| StewardError::Schema { product: plan.product().clone(), why };
-        if let Registered::Incompatible(why) | Registered::Invalid(why) =
-            self.registry.register(subject, plan.contract.schema.text())?
-        {
-            return Err(refused(why));
+    fn has_partitions(&self, topic: &schemas::Topic, count: u32) -> Result<bool, StewardError> {
+        Ok(self.broker.topic(topic)?.is_some_and(|found| found.partitions.len() >= count as usize))
+    }
+
+    fn register(&self, plan: &ProductPlan, subject: &Subject, how: Registration) -> Result<(), StewardError> {
+        if how == Registration::Against {
+            self.registry.set_level(subject, CompatibilityLevel::None)?;
         }
-        if new {
-            // After the first registration: the level of a subject that does not exist cannot be set
-            // everywhere. Per subject, never globally.
-            self.registry.set_level(subject, CompatibilityLevel::FullTransitive)?;
+        self.registered(plan, subject)?;
+        if how != Registration::Next {
+            // After the registration: the level of a subject that does not exist cannot be set everywhere.
+            // Per subject, never globally.
+            self.registry.set_level(subject, LEVEL)?;
         }
         Ok(())
     }
 
-    fn schema_id(&self, plan: &ProductPlan) -> Result<SchemaId, StewardError> {
-        let topic = self.names.topic(Companion::Product, plan.product(), plan.contract.version.major());
-        match self.registry.register(&Subject::value_of(&topic), plan.contract.schema.text())? {
+    fn registered(&self, plan: &ProductPlan, subject: &Subject) -> Result<SchemaId, StewardError> {
+        match self.registry.register(subject, plan.contract.schema.text())? {
             Registered::Id(id) => Ok(id),
             Registered::Incompatible(why) | Registered::Invalid(why) => {
                 Err(StewardError::Schema { product: plan.product().clone(), why })
@@ -152,147 +176,28 @@ impl Steward {
         }
     }
 
-    /// Writes the decisions behind the fence, where nothing has changed since the plan.
-    fn decide(
-        &self,
-        decided: &[(&ProductPlan, SchemaId)],
-        options: &ApplyOptions,
-        say: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Pending>, StewardError> {
-        let mut writer = self.broker.writer(&self.names.steward_producer())?;
-        let catalog = self.catalog()?;
-        let now = Timestamp::now();
-        let mut records = Vec::new();
-        let mut pending = Vec::new();
-        for (plan, schema_id) in decided {
-            let state = catalog.product(plan.product()).and_then(|entry| entry.state.clone());
-            if state != plan.based_on {
-                return Err(StewardError::Stale(plan.product().clone()));
-            }
-            let (state, major) = self.next_state(plan, *schema_id, now);
-            pending.extend((0..major.partitions).map(|partition| Pending {
-                product: state.product.clone(),
-                version: major.version,
-                inbox: TopicPartition::new(major.inbox.clone(), Partition(partition)),
-            }));
-            if let Some(before) =
-                plan.based_on.as_ref().and_then(|state| state.majors.iter().find(|m| m.major == major.major))
-                && before.version == major.version
-            {
-                // Only partitions were added: those that were there work already.
-                pending.retain(|pending| {
-                    pending.inbox.topic != major.inbox || pending.inbox.partition.0 >= before.partitions
-                });
-            }
-            records.extend(self.decision(plan, &catalog, *schema_id, &state, options, now));
+    fn schema_id(&self, plan: &ProductPlan) -> Result<SchemaId, StewardError> {
+        let major = plan.contract.version.major();
+        let retired = plan.actions.iter().any(|action| matches!(action, Action::Retire { .. }));
+        let before = plan.based_on.as_ref().and_then(|state| state.majors.iter().find(|found| found.major == major));
+        if let Some(before) = before.filter(|_| retired) {
+            // Nothing is registered for a product's end.
+            return Ok(before.schema_id);
         }
-        match writer.commit(records, None) {
-            Ok(_) => {
-                for (plan, _) in decided {
-                    say(&format!("~ {} is at version {}", plan.product(), plan.contract.version));
-                }
-                Ok(pending)
-            }
-            Err(WriteError::Fenced(_)) => Err(StewardError::Stale(decided[0].0.product().clone())),
-            Err(error) => Err(broker::Weather::new("write the decision to the catalog", error).into()),
-        }
+        let topic = self.names.topic(Companion::Product, plan.product(), major);
+        self.registered(plan, &Subject::value_of(&topic))
     }
 
-    fn decision(
-        &self,
-        plan: &ProductPlan,
-        catalog: &Catalog,
-        schema_id: SchemaId,
-        state: &ProductState,
-        options: &ApplyOptions,
-        now: Timestamp,
-    ) -> Vec<OutRecord> {
-        let contract = &plan.contract;
-        let mut records = Vec::new();
-        let known =
-            catalog.product(plan.product()).is_some_and(|entry| entry.contracts.contains_key(&contract.version));
-        if !known {
-            let version = ContractVersion {
-                product: contract.product.clone(),
-                version: contract.version,
-                document: contract.document.to_string(),
-                schema: contract.schema.text().to_string(),
-                schema_id,
-                applied_at: now,
-                applied_by: self.who.clone(),
-                breaking_reason: options.allow_breaking.clone().filter(|_| !plan.breaking.is_empty()),
-            };
-            let key = CatalogKey::Contract(contract.product.clone(), contract.version);
-            records.push(self.record(
-                self.names.catalog(),
-                key.to_bytes(),
-                self.codec.encode(BackboneSchema::ContractVersion, &version),
-            ));
+    /// After the decision, so that no enforcer takes a topic up again that goes.
+    fn delete_topics(&self, plan: &Plan, say: &mut Say<'_>) -> Result<(), StewardError> {
+        for action in plan.products.iter().flat_map(|product| &product.actions) {
+            let Action::DeleteTopic(topic) = action else { continue };
+            match self.broker.delete_topic(topic) {
+                Ok(()) | Err(AdminError::Missing(_)) => say(&format!("{} {action}", action.symbol())),
+                Err(source) => return Err(StewardError::Admin { step: format!("delete topic {topic}"), source }),
+            }
         }
-        let key = CatalogKey::Product(contract.product.clone());
-        records.push(self.record(
-            self.names.catalog(),
-            key.to_bytes(),
-            self.codec.encode(BackboneSchema::ProductState, state),
-        ));
-        let breaking = (!plan.breaking.is_empty()).then(|| options.allow_breaking.clone()).flatten();
-        let audit = AuditEvent {
-            at: now,
-            by: self.who.clone(),
-            action: if breaking.is_some() { "allow-breaking" } else { "apply" }.to_owned(),
-            product: Some(contract.product.clone()),
-            detail: match breaking {
-                Some(reason) => format!("version {}: {reason} ({})", contract.version, plan.breaking.join("; ")),
-                None => format!("version {}", contract.version),
-            },
-        };
-        let key = contract.product.to_string().into_bytes();
-        records.push(self.record(self.names.audit(), key, self.codec.encode(BackboneSchema::Audit, &audit)));
-        records
-    }
-
-    fn record(&self, topic: Topic, key: Vec<u8>, value: Vec<u8>) -> OutRecord {
-        OutRecord {
-            topic,
-            partition: Some(Partition(0)),
-            key: Some(key),
-            value: Some(value),
-            headers: Vec::new(),
-            timestamp: None,
-        }
-    }
-
-    fn next_state(&self, plan: &ProductPlan, schema_id: SchemaId, now: Timestamp) -> (ProductState, MajorState) {
-        let contract = &plan.contract;
-        let version = contract.version;
-        let mut majors = plan.based_on.as_ref().map(|state| state.majors.clone()).unwrap_or_default();
-        let before = majors.iter().find(|major| major.major == version.major());
-        let previous =
-            before.and_then(|before| if before.version == version { before.previous } else { Some(before.version) });
-        let major = MajorState {
-            major: version.major(),
-            version,
-            previous,
-            inbox: topics::inbox(&self.names, contract),
-            topic: self.names.topic(Companion::Product, &contract.product, version.major()),
-            quarantine: self.names.topic(Companion::Quarantine, &contract.product, version.major()),
-            partitions: i32::try_from(contract.settings.partitions).unwrap_or(i32::MAX),
-            schema_id,
-        };
-        majors.retain(|other| other.major != major.major);
-        majors.push(major.clone());
-        majors.sort_by_key(|major| major.major);
-        let state = ProductState {
-            product: contract.product.clone(),
-            title: contract.about.title.clone().unwrap_or_else(|| contract.product.to_string()),
-            owner: contract.about.team.as_ref().map(|team| team.name.clone()),
-            purpose: contract.about.purpose.clone(),
-            status: format!("{:?}", contract.status).to_lowercase(),
-            majors,
-            decided_at: now,
-            decided_by: self.who.clone(),
-        };
-        (state, major)
+        Ok(())
     }
 
     fn ends_of_lineage(&self) -> Result<Vec<(TopicPartition, Position)>, StewardError> {
@@ -315,6 +220,9 @@ impl Steward {
         wait: Duration,
     ) -> Result<Vec<Pending>, StewardError> {
         let mut pending: BTreeSet<_> = pending.into_iter().collect();
+        if pending.is_empty() || since.is_empty() {
+            return Ok(pending.into_iter().collect());
+        }
         let until = Instant::now() + wait;
         let mut reader = self.broker.reader(since, Isolation::Committed)?;
         while !pending.is_empty() && Instant::now() < until {
@@ -328,5 +236,16 @@ impl Steward {
             }
         }
         Ok(pending.into_iter().collect())
+    }
+}
+
+impl Pending {
+    /// Every partition of a major, from the first on that is new to its version.
+    pub(crate) fn of(product: &ProductId, major: &schemas::MajorState, from: i32) -> impl Iterator<Item = Self> {
+        (from..major.partitions).map(move |partition| Self {
+            product: product.clone(),
+            version: major.version,
+            inbox: TopicPartition::new(major.inbox.clone(), Partition(partition)),
+        })
     }
 }

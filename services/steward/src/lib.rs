@@ -8,8 +8,11 @@
 
 mod apply;
 mod backtest;
+mod decide;
+mod each;
 mod evolution;
 mod plan;
+mod planning;
 mod source;
 mod topics;
 
@@ -19,9 +22,9 @@ use std::time::Duration;
 use broker::{AdminError, Broker, Isolation, Position, Registry, Weather};
 use schemas::{Catalog, CatalogError, Codec, Names, Partition, ProductId, TopicPartition, Version};
 
-pub use apply::{Applied, ApplyOptions, Pending};
+pub use apply::{Applied, ApplyOptions, Pending, Say};
 pub use evolution::{Change, Effect, judge as judge_evolution};
-pub use plan::{Action, Plan, ProductPlan};
+pub use plan::{Action, Plan, ProductPlan, Registration};
 pub use source::{Loaded, Sourced, load};
 
 /// Plans and applies.
@@ -65,6 +68,9 @@ pub enum StewardError {
         /// The registry's words.
         why: String,
     },
+    /// The version to go back to is not understood.
+    #[error(transparent)]
+    Unreadable(#[from] contract::Unreadable),
     /// There is no such product.
     #[error("the catalog holds no product {0}")]
     NoProduct(ProductId),

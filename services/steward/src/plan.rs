@@ -1,18 +1,18 @@
-//! The difference between what contracts ask for and what is there, as actions in the order in which they
-//! are done.
+//! A plan: the difference between what contracts ask for and what is there, as actions in the order in which
+//! they are done. Values only; `planning` makes them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use broker::NewTopic;
-use contract::{Contract, KeyKind, Status};
-use schemas::{Catalog, Companion, MajorState, ProductEntry, ProductId, ProductState, Subject, Topic, Version};
+use broker::{CompatibilityLevel, NewTopic};
+use contract::{Contract, KeyKind};
+use schemas::{ProductEntry, ProductId, ProductState, Subject, Topic, Version};
 
-use crate::evolution::{self, Change, Effect};
-use crate::source::Sourced;
-use crate::topics::{self, Wanted};
-use crate::{Steward, StewardError};
+use crate::evolution::Change;
+
+/// The level of every subject that Weir registers: within a major, everybody can read everything.
+pub(crate) const LEVEL: CompatibilityLevel = CompatibilityLevel::FullTransitive;
 
 /// One step of an apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,15 @@ pub enum Action {
     RegisterSchema {
         /// Under which subject.
         subject: Subject,
-        /// The subject is new: its compatibility level is set too.
-        new: bool,
+        /// How the registry takes it.
+        how: Registration,
+    },
+    /// Set the compatibility level of a subject to full and transitive.
+    SetLevel {
+        /// Of which subject.
+        subject: Subject,
+        /// The level it has of its own.
+        before: Option<CompatibilityLevel>,
     },
     /// Put a contract version in force.
     Enforce {
@@ -49,15 +56,41 @@ pub enum Action {
         /// Instead of which.
         before: Option<Version>,
     },
+    /// Enforce a major no longer: its contract says that it is retired.
+    Retire {
+        /// The version in force until now.
+        version: Version,
+    },
+    /// Delete a topic of a retired major, with all that it holds.
+    DeleteTopic(Topic),
+}
+
+/// How a schema is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// The subject is new: its compatibility level is set too.
+    First,
+    /// Beside those that the subject has.
+    Next,
+    /// The same, though the registry calls it incompatible: consumers are hurt knowingly.
+    Against,
 }
 
 impl Action {
-    /// `+` makes, `~` changes.
+    /// `+` makes, `~` changes, `-` takes away.
     pub fn symbol(&self) -> char {
         match self {
-            Self::CreateTopic(_) | Self::RegisterSchema { new: true, .. } | Self::Enforce { before: None, .. } => '+',
+            Self::CreateTopic(_)
+            | Self::RegisterSchema { how: Registration::First, .. }
+            | Self::Enforce { before: None, .. } => '+',
+            Self::Retire { .. } | Self::DeleteTopic(_) => '-',
             _ => '~',
         }
+    }
+
+    /// Whether it changes the catalog: decided behind the fence, and not done before.
+    pub(crate) fn is_decision(&self) -> bool {
+        matches!(self, Self::Enforce { .. } | Self::Retire { .. })
     }
 
     /// Something is lost or moves: it is asked about.
@@ -66,7 +99,10 @@ impl Action {
             Self::AddPartitions { .. } => contract.settings.key.kind != KeyKind::Any,
             Self::AlterSettings { changes, .. } => {
                 changes.get("retention.ms").is_some_and(|(old, new)| shorter(old.as_deref(), new))
+                    // Compaction drops older records of a key, and the end of it those that only it has kept.
+                    || changes.contains_key("cleanup.policy")
             }
+            Self::DeleteTopic(_) => true,
             _ => false,
         }
     }
@@ -93,9 +129,20 @@ impl fmt::Display for Action {
                 }
                 Ok(())
             }
+            Self::RegisterSchema { subject, how: Registration::Against } => {
+                write!(f, "schema under {subject}, against its compatibility level")
+            }
             Self::RegisterSchema { subject, .. } => write!(f, "schema under {subject}"),
+            Self::SetLevel { subject, before } => write!(
+                f,
+                "compatibility of {subject} {} -> {}",
+                before.map_or("(default)", CompatibilityLevel::as_str),
+                LEVEL.as_str()
+            ),
             Self::Enforce { version, before: None } => write!(f, "contract version {version}"),
             Self::Enforce { version, before: Some(before) } => write!(f, "contract version {before} -> {version}"),
+            Self::Retire { version } => write!(f, "contract version {version}, retired"),
+            Self::DeleteTopic(topic) => write!(f, "topic {topic} with all that it holds"),
         }
     }
 }
@@ -115,14 +162,35 @@ pub struct ProductPlan {
     pub breaking: Vec<String>,
     /// `(would be held back, of the latest records)`, where something tightens.
     pub held_back: Option<(u64, u64)>,
+    /// It goes back to the version before.
+    pub rollback: bool,
     /// What the catalog said when the plan was made.
     pub(crate) based_on: Option<Arc<ProductState>>,
 }
 
 impl ProductPlan {
+    /// Nothing to do yet, from what the catalog says of the product.
+    pub(crate) fn new(contract: Arc<Contract>, entry: &ProductEntry) -> Self {
+        Self {
+            contract,
+            actions: Vec::new(),
+            changes: Vec::new(),
+            problems: Vec::new(),
+            breaking: Vec::new(),
+            held_back: None,
+            rollback: false,
+            based_on: entry.state.clone(),
+        }
+    }
+
     /// Whose.
     pub fn product(&self) -> &ProductId {
         &self.contract.product
+    }
+
+    /// Whether it changes the catalog.
+    pub(crate) fn decides(&self) -> bool {
+        self.actions.iter().any(Action::is_decision)
     }
 
     /// Whether any step is asked about.
@@ -155,203 +223,4 @@ impl Plan {
             })
             .collect()
     }
-}
-
-impl Steward {
-    /// Compares contracts with what is there. Changes nothing.
-    ///
-    /// # Errors
-    /// [`StewardError`], where what is there cannot be found out.
-    pub fn plan(&self, contracts: &[Sourced]) -> Result<Plan, StewardError> {
-        let catalog = self.catalog()?;
-        let products =
-            contracts.iter().map(|sourced| self.plan_one(&catalog, &sourced.contract)).collect::<Result<_, _>>()?;
-        Ok(Plan { products })
-    }
-
-    /// The plan that puts the version before back in force.
-    ///
-    /// # Errors
-    /// [`StewardError::NoProduct`], [`StewardError::NoPrevious`] and what [`Steward::plan`] says.
-    pub fn plan_rollback(&self, product: &ProductId) -> Result<Plan, StewardError> {
-        let catalog = self.catalog()?;
-        let missing = || StewardError::NoProduct(product.clone());
-        let entry = catalog.product(product).ok_or_else(missing)?;
-        let state = entry.state.clone().ok_or_else(missing)?;
-        let major = state.majors.last().ok_or_else(missing)?;
-        let none = || StewardError::NoPrevious(product.clone(), major.version);
-        let previous = major.previous.ok_or_else(none)?;
-        let contract = self.contract_of(entry, previous).ok_or_else(none)?;
-        let mut plan = self.plan_actions(entry, &contract)?;
-        plan.actions.push(Action::Enforce { version: previous, before: Some(major.version) });
-        if let Some(current) = self.contract_of(entry, major.version) {
-            plan.changes = evolution::judge(&current, &contract);
-            plan.breaking = weakened(&plan.changes);
-        }
-        Ok(Plan { products: vec![plan] })
-    }
-
-    pub(crate) fn contract_of(&self, entry: &ProductEntry, version: Version) -> Option<Arc<Contract>> {
-        let stored = &entry.contracts.get(&version)?.contract;
-        let document = contract::odcs::Source { file: "contract.odcs.yaml", text: &stored.document };
-        let schema = contract::odcs::Source { file: "schema.avsc", text: &stored.schema };
-        contract::odcs::read(&document, Some(&schema)).ok().map(|read| Arc::new(read.contract))
-    }
-
-    fn plan_one(&self, catalog: &Catalog, contract: &Arc<Contract>) -> Result<ProductPlan, StewardError> {
-        let nothing = ProductEntry::default();
-        let entry = catalog.product(&contract.product).unwrap_or(&nothing);
-        let mut plan = self.plan_actions(entry, contract)?;
-        self.plan_version(entry, contract, &mut plan)?;
-        Ok(plan)
-    }
-
-    /// Topics, settings and schemas; not the version.
-    fn plan_actions(&self, entry: &ProductEntry, contract: &Arc<Contract>) -> Result<ProductPlan, StewardError> {
-        let mut plan = ProductPlan {
-            contract: Arc::clone(contract),
-            actions: Vec::new(),
-            changes: Vec::new(),
-            problems: Vec::new(),
-            breaking: Vec::new(),
-            held_back: None,
-            based_on: entry.state.clone(),
-        };
-        let wanted = topics::wanted(&self.names, contract);
-        for topic in &wanted {
-            self.plan_topic(topic, &mut plan)?;
-        }
-        for topic in wanted.iter().filter(|topic| topic.companion != Companion::Quarantine && !topic.foreign) {
-            self.plan_schema(&Subject::value_of(&topic.topic.topic), &mut plan)?;
-        }
-        Ok(plan)
-    }
-
-    fn plan_topic(&self, wanted: &Wanted, plan: &mut ProductPlan) -> Result<(), StewardError> {
-        let topic = &wanted.topic.topic;
-        let Some(existing) = self.broker.topic(topic)? else {
-            if wanted.foreign {
-                plan.problems
-                    .push(format!("its inbox topic {topic} does not exist; create it, or leave weir.inboxTopic out"));
-            } else {
-                plan.actions.push(Action::CreateTopic(wanted.topic.clone()));
-            }
-            return Ok(());
-        };
-        let (has, wants) = (existing.partitions.len(), wanted.topic.partitions);
-        if has < wants as usize && !wanted.foreign {
-            plan.actions.push(Action::AddPartitions { topic: topic.clone(), from: has, to: wants });
-        } else if has != wants as usize {
-            plan.problems.push(format!(
-                "topic {topic} has {has} partitions and the contract asks for {wants}; partitions cannot be taken away: write weir.partitions: {has}"
-            ));
-        }
-        if wanted.foreign {
-            return Ok(());
-        }
-        let settings = self
-            .broker
-            .settings(topic)
-            .map_err(|source| StewardError::Admin { step: format!("read the settings of {topic}"), source })?;
-        let changes: BTreeMap<_, _> = wanted
-            .topic
-            .settings
-            .iter()
-            .filter_map(|(name, value)| {
-                let old = settings.get(name).and_then(|entry| entry.value.clone());
-                (old.as_ref() != Some(value)).then(|| (name.clone(), (old, value.clone())))
-            })
-            .collect();
-        if !changes.is_empty() {
-            plan.actions.push(Action::AlterSettings { topic: topic.clone(), changes });
-        }
-        Ok(())
-    }
-
-    fn plan_schema(&self, subject: &Subject, plan: &mut ProductPlan) -> Result<(), StewardError> {
-        let text = plan.contract.schema.text();
-        match self.registry.latest(subject)? {
-            None => plan.actions.push(Action::RegisterSchema { subject: subject.clone(), new: true }),
-            Some((_, latest)) if same_schema(&latest, text) => {}
-            Some(_) => match self.registry.would_refuse(subject, text)? {
-                Some(why) => plan.problems.push(format!("the registry refuses its schema under {subject}: {why}")),
-                None => plan.actions.push(Action::RegisterSchema { subject: subject.clone(), new: false }),
-            },
-        }
-        Ok(())
-    }
-
-    fn plan_version(
-        &self,
-        entry: &ProductEntry,
-        contract: &Arc<Contract>,
-        plan: &mut ProductPlan,
-    ) -> Result<(), StewardError> {
-        let version = contract.version;
-        if matches!(contract.status, Status::Proposed | Status::Draft) {
-            let status = if contract.status == Status::Draft { "draft" } else { "proposed" };
-            plan.problems.push(format!("its status is {status}; write status: active to put it in force"));
-        }
-        let current =
-            entry.state.as_ref().and_then(|state| state.majors.iter().find(|major| major.major == version.major()));
-        let Some(current) = current else {
-            plan.actions.push(Action::Enforce { version, before: None });
-            return Ok(());
-        };
-        let stored = entry.contracts.get(&version).map(|stored| &stored.contract);
-        let same = stored.is_some_and(|stored| {
-            stored.document == *contract.document && same_schema(&stored.schema, contract.schema.text())
-        });
-        if version == current.version {
-            if !same {
-                plan.problems.push(format!(
-                    "version {version} was applied with other content, and a version never changes; raise it"
-                ));
-            } else if grown(current, contract) {
-                plan.actions.push(Action::Enforce { version, before: Some(version) });
-            }
-            return Ok(());
-        }
-        if version < current.version || stored.is_some() && !same {
-            plan.problems.push(format!(
-                "version {} is in force, {version} is not after it; raise it, or use weir rollback",
-                current.version
-            ));
-            return Ok(());
-        }
-        plan.actions.push(Action::Enforce { version, before: Some(current.version) });
-        let Some(old) = self.contract_of(entry, current.version) else { return Ok(()) };
-        plan.changes = evolution::judge(&old, contract);
-        plan.breaking = weakened(&plan.changes);
-        if plan.changes.iter().any(|change| change.effect == Effect::Tightens) {
-            if version.minor == old.version.minor {
-                plan.problems.push(format!("it asks more of producers than {}; raise the minor", old.version));
-            }
-            plan.held_back = self.held_back(&topics::inbox(&self.names, contract), &old, contract)?;
-        }
-        Ok(())
-    }
-}
-
-fn grown(current: &MajorState, contract: &Contract) -> bool {
-    i64::from(current.partitions) < i64::from(contract.settings.partitions)
-}
-
-fn weakened(changes: &[Change]) -> Vec<String> {
-    changes
-        .iter()
-        .filter(|change| change.effect == Effect::Weakens)
-        .map(|change| {
-            format!(
-                "{}; consumers were promised otherwise: raise the major, or apply with --allow-breaking --reason TEXT",
-                change.what
-            )
-        })
-        .collect()
-}
-
-/// Whether two texts are the same JSON, whatever their white space.
-fn same_schema(one: &str, other: &str) -> bool {
-    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-    one == other || parsed(one).is_some_and(|one| Some(one) == parsed(other))
 }

@@ -79,7 +79,11 @@ pub(crate) enum Command {
     )]
     Apply(ApplyArgs),
     /// Put the version before the current one in force again
-    #[command(after_help = "Example:\n  weir rollback orders.order-lines")]
+    ///
+    /// Judged like any change: where consumers would be promised less than now, it needs --allow-breaking.
+    #[command(
+        after_help = "Examples:\n  weir rollback orders.order-lines\n  weir rollback orders.order-lines.v1 --allow-breaking --reason \"1.4.0 held back good orders\""
+    )]
     Rollback(RollbackArgs),
     /// Write the records of a file to a product's inbox
     #[command(
@@ -151,15 +155,23 @@ pub(crate) struct ApplyArgs {
     /// Contracts, or folders with contracts; without any, the folder of --contracts
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Whether consumers may be hurt.
+    #[command(flatten)]
+    pub(crate) breaking: BreakingArgs,
+    /// How long to wait until every partition is judged by the new version: 30s, 5m
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// Whether a promise to consumers may be broken.
+#[derive(Debug, Args)]
+pub(crate) struct BreakingArgs {
     /// Break a promise to consumers within a major; needs --reason, and is kept in the audit topic
     #[arg(long, requires = "reason")]
     pub(crate) allow_breaking: bool,
     /// Why a promise may be broken
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", requires = "allow_breaking")]
     pub(crate) reason: Option<String>,
-    /// How long to wait until every partition is judged by the new version: 30s, 5m
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
-    pub(crate) timeout: Duration,
 }
 
 /// `weir rollback`.
@@ -167,6 +179,9 @@ pub(crate) struct ApplyArgs {
 pub(crate) struct RollbackArgs {
     /// The product: domain.name, or domain.name.v2 for an older major
     pub(crate) product: String,
+    /// Whether consumers may be hurt.
+    #[command(flatten)]
+    pub(crate) breaking: BreakingArgs,
     /// How long to wait until every partition is judged by it: 30s, 5m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub(crate) timeout: Duration,
@@ -383,7 +398,7 @@ mod tests {
         ])
         .unwrap();
         let Command::Apply(apply) = cli.command else { panic!("apply") };
-        assert_eq!((apply.reason.as_deref(), apply.timeout), (Some("agreed"), Duration::from_secs(120)));
+        assert_eq!((apply.breaking.reason.as_deref(), apply.timeout), (Some("agreed"), Duration::from_secs(120)));
     }
 
     #[test]

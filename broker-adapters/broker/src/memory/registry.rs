@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use schemas::{SchemaId, Subject};
 
 use crate::log::Weather;
-use crate::registry::{CompatibilityLevel, Lookup, Registered, Registry};
+use crate::registry::{CompatibilityLevel, Lookup, Registered, Registry, Standing};
 
 /// Whether a subject with these versions (oldest first) takes a new schema at this level; `None` yes, else
 /// why not. Not asked at [`CompatibilityLevel::None`].
@@ -167,6 +167,13 @@ impl Registry for MemoryRegistry {
         Ok(Registered::Id(id))
     }
 
+    fn standing(&self, subject: &Subject, schema: &str) -> Result<Standing, Weather> {
+        let contents = self.serve("look up a schema under a subject")?;
+        let Some(ids) = contents.subjects.get(subject) else { return Ok(Standing::NoSubject) };
+        let found = ids.iter().find(|id| contents.text(**id).is_some_and(|text| *text == *schema));
+        Ok(found.map_or(Standing::Other, |id| Standing::Registered(*id)))
+    }
+
     fn latest(&self, subject: &Subject) -> Result<Option<(SchemaId, Arc<str>)>, Weather> {
         let contents = self.serve("read the latest version of a subject")?;
         let id = contents.subjects.get(subject).and_then(|ids| ids.last()).copied();
@@ -206,6 +213,9 @@ mod tests {
         assert_eq!(registry.register(&product, r#""int""#).unwrap(), Registered::Id(SchemaId(2)));
         assert_eq!(registry.latest(&product).unwrap(), Some((SchemaId(2), r#""int""#.into())));
         assert_eq!(registry.latest(&inbox).unwrap(), Some((SchemaId(1), r#""long""#.into())));
+        assert_eq!(registry.standing(&inbox, r#""long""#).unwrap(), Standing::Registered(SchemaId(1)));
+        assert_eq!(registry.standing(&inbox, r#""int""#).unwrap(), Standing::Other);
+        assert_eq!(registry.standing(&Subject::existing("b-value"), r#""int""#).unwrap(), Standing::NoSubject);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 use steward::{Applied, ApplyOptions, Effect, Plan, StewardError};
 
-use super::backbone::{Backbone, failed};
+use super::backbone::{Backbone, failed, named};
 use super::validate::load_whole;
-use crate::cli::{ApplyArgs, PlanArgs, RollbackArgs};
+use crate::cli::{ApplyArgs, BreakingArgs, PlanArgs, RollbackArgs};
 use crate::output::{Format, Rows};
 use crate::{CliError, Global, Outcome};
 
@@ -30,24 +30,22 @@ pub(crate) fn apply(global: &Global, args: &ApplyArgs) -> Result<Outcome, CliErr
     let backbone = Backbone::connect(global)?;
     let steward = backbone.steward();
     let plan = steward.plan(&loaded.contracts).map_err(failed)?;
-    let reason = if args.allow_breaking { args.reason.clone() } else { None };
-    carry_out(global, &backbone, &plan, reason, args.timeout)
+    carry_out(global, &backbone, &plan, &args.breaking, args.timeout)
 }
 
 /// Rolls back.
 pub(crate) fn rollback(global: &Global, args: &RollbackArgs) -> Result<Outcome, CliError> {
-    let product = args.product.parse().map_err(|error| CliError::Usage(format!("{error}")))?;
+    let (product, major) = named(&args.product)?;
     let backbone = Backbone::connect(global)?;
-    let plan = backbone.steward().plan_rollback(&product).map_err(failed)?;
-    // A rollback is judged like any change; that it was asked for is its reason.
-    carry_out(global, &backbone, &plan, Some("rollback".to_owned()), args.timeout)
+    let plan = backbone.steward().plan_rollback(&product, major).map_err(failed)?;
+    carry_out(global, &backbone, &plan, &args.breaking, args.timeout)
 }
 
 fn carry_out(
     global: &Global,
     backbone: &Backbone,
     plan: &Plan,
-    reason: Option<String>,
+    breaking: &BreakingArgs,
     wait: Duration,
 ) -> Result<Outcome, CliError> {
     for product in &plan.products {
@@ -61,15 +59,17 @@ fn carry_out(
     if plan.products.iter().any(steward::ProductPlan::is_destructive) && !global.yes && !confirmed(global, plan)? {
         return Err(CliError::Failed("nothing was done".to_owned()));
     }
-    let mut say = |step: &str| global.out.say(step);
-    let applied = match backbone.steward().apply(plan, &ApplyOptions { allow_breaking: reason, wait }, &mut say) {
-        Ok(applied) => applied,
-        Err(StewardError::Blocked(problems)) => {
-            problems.iter().for_each(|problem| global.out.say(problem));
-            return Ok(Outcome::Found);
-        }
-        Err(error) => return Err(failed(error)),
-    };
+    let out = global.out;
+    let allow_breaking = breaking.reason.clone().filter(|_| breaking.allow_breaking);
+    let applied =
+        match backbone.steward().apply(plan, &ApplyOptions { allow_breaking, wait }, &mut |step| out.say(step)) {
+            Ok(applied) => applied,
+            Err(StewardError::Blocked(problems)) => {
+                problems.iter().for_each(|problem| global.out.say(problem));
+                return Ok(Outcome::Found);
+            }
+            Err(error) => return Err(failed(error)),
+        };
     finish(global, plan, &applied)
 }
 

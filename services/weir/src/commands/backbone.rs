@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use broker::{Broker, Chunk, Isolation, Lookup, Position, Registry, Weather};
 use schemas::{
-    BackboneSchema, Catalog, Codec, LineageEvent, MajorState, Names, Partition, ProductId, ProductState, Topic,
+    BackboneSchema, Catalog, Codec, LineageEvent, Major, MajorState, Names, Partition, ProductId, ProductState, Topic,
     TopicPartition,
 };
 use steward::Steward;
@@ -47,11 +47,7 @@ impl Backbone {
 
     /// A product as a person names it: `domain.name` is its latest major, `domain.name.v2` that one.
     pub(crate) fn product(&self, text: &str) -> Result<(ProductState, MajorState), CliError> {
-        let (name, wanted) = match text.rsplit_once(".v") {
-            Some((name, major)) if major.parse::<u32>().is_ok() => (name, major.parse::<u32>().ok()),
-            _ => (text, None),
-        };
-        let id: ProductId = name.parse().map_err(|error| CliError::Usage(format!("cannot use {text:?}: {error}")))?;
+        let (id, wanted) = named(text)?;
         let catalog = self.catalog()?;
         let state = catalog.product(&id).and_then(|entry| entry.state.clone()).ok_or_else(|| {
             let known: Vec<_> = catalog.products().map(|(id, _)| id.to_string()).collect();
@@ -60,7 +56,7 @@ impl Backbone {
             CliError::Failed(format!("there is no product {id}; the catalog holds {known}"))
         })?;
         let major = match wanted {
-            Some(wanted) => state.majors.iter().find(|major| major.major.0 == wanted),
+            Some(wanted) => state.majors.iter().find(|major| major.major == wanted),
             None => state.majors.last(),
         };
         let major = major.cloned().ok_or_else(|| CliError::Failed(format!("{id} has no such major")))?;
@@ -117,6 +113,16 @@ impl Backbone {
             _ => None,
         })
     }
+}
+
+/// A product as a person names it: `domain.name`, or `domain.name.v2` for one major of it.
+pub(crate) fn named(text: &str) -> Result<(ProductId, Option<Major>), CliError> {
+    let (name, major) = match text.rsplit_once(".v") {
+        Some((name, major)) if major.parse::<u32>().is_ok() => (name, major.parse().ok().map(Major)),
+        _ => (text, None),
+    };
+    let id = name.parse().map_err(|error| CliError::Usage(format!("cannot use {text:?}: {error}")))?;
+    Ok((id, major))
 }
 
 /// An error with every cause, as one sentence.

@@ -107,10 +107,8 @@ fn drift(backbone: &Backbone, findings: &mut Findings) -> Result<(), CliError> {
         for major in &state.majors {
             let stored = catalog.product(id).and_then(|entry| entry.contracts.get(&major.version));
             let Some(stored) = stored else { continue };
-            let document = contract::odcs::Source { file: "contract.odcs.yaml", text: &stored.contract.document };
-            let schema = contract::odcs::Source { file: "schema.avsc", text: &stored.contract.schema };
-            match contract::odcs::read(&document, Some(&schema)) {
-                Ok(read) => contracts.push(Sourced { file: id.to_string().into(), contract: read.contract.into() }),
+            match contract::read_back(&stored.contract) {
+                Ok(contract) => contracts.push(Sourced { file: id.to_string().into(), contract }),
                 Err(_) => findings.bad(
                     "contract",
                     format!("{id} {} cannot be read", major.version),

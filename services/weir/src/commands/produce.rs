@@ -77,12 +77,7 @@ fn contract_of(
     let entry = catalog.product(product).and_then(|entry| entry.contracts.get(&major.version));
     let entry =
         entry.ok_or_else(|| CliError::Failed(format!("the catalog does not hold {product} {}", major.version)))?;
-    let document = contract::odcs::Source { file: "contract.odcs.yaml", text: &entry.contract.document };
-    let schema = contract::odcs::Source { file: "schema.avsc", text: &entry.contract.schema };
-    let read = contract::odcs::read(&document, Some(&schema));
-    read.map(|read| Arc::new(read.contract)).map_err(|_| {
-        CliError::Failed(format!("the contract of {product} was applied by a newer release: upgrade this program"))
-    })
+    contract::read_back(&entry.contract).map_err(failed)
 }
 
 /// Registers the schema of the contract's keys under the inbox, as a serializer would; `None` where they are
