@@ -121,7 +121,7 @@ impl Assignment {
             let notice = some.iter().map(|inbox| (inbox.clone(), None)).collect::<Vec<_>>();
             self.annotate(lane, shared, snapshot.position, &notice, Some(LineageKind::Activated))?;
             let states = some.iter().filter_map(|inbox| self.states.get(inbox));
-            states.for_each(|state| telemetry::activated(&state.enforced, Timestamp::now()));
+            states.for_each(|state| telemetry::activated(&state.enforced, shared.clock.now().wall));
         }
         lane.assign(&self.inboxes())
     }
