@@ -3,65 +3,88 @@
 //!
 //! Knows what a person knows: commands, settings, exit codes. Nothing of the services' types.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::sandbox::{Guarded, Output, Sandbox, free_port, run, wait_for, weir_bin};
+use crate::process::{Enforcer, get};
+use crate::sandbox::{Guarded, Output, Sandbox, free_port, run, scratch, unique, wait_for, weir_bin};
 
 /// A registry and enforcers under one prefix.
 #[derive(Debug)]
 pub(crate) struct Backbone {
-    sandbox: &'static Sandbox,
-    prefix: String,
+    surroundings: Surroundings,
     scratch: PathBuf,
+    registry: Guarded,
+}
+
+/// What every `weir` process of a backbone is told.
+#[derive(Debug)]
+struct Surroundings {
+    brokers: String,
+    prefix: String,
     registry_port: u16,
-    _registry: Guarded,
+    /// Settings of the test's own.
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Backbone {
-    /// Starts the registry of a new backbone and waits until it answers.
+    /// Starts the registry of a new backbone on the shared Kafka and waits until it answers.
     pub(crate) fn start(name: &str) -> Self {
-        let sandbox = Sandbox::shared();
-        let prefix = sandbox.unique(name);
-        let scratch = sandbox.scratch(name);
-        let registry_port = free_port();
-        let mut command = Command::new(weir_bin());
-        command.args(["serve", "registry"]);
-        surroundings(&mut command, sandbox, &prefix, registry_port);
-        let mut registry = Guarded::start(command, &scratch.join("registry.log"), None);
-        wait_for("the registry answers", Duration::from_secs(60), || {
-            if let Some(status) = registry.ended() {
-                panic!("the registry ended with {status}:\n{}", log(&scratch.join("registry.log")));
-            }
-            answers(registry_port, "/subjects").then_some(())
-        });
-        Self { sandbox, prefix, scratch, registry_port, _registry: registry }
+        Self::on(Sandbox::shared().brokers(), name, &[])
+    }
+
+    /// The same on a Kafka of the test's own, with settings (`WEIR_…`) of the test's own.
+    pub(crate) fn on(brokers: &str, name: &str, settings: &[(&'static str, &str)]) -> Self {
+        let surroundings = Surroundings {
+            brokers: brokers.to_owned(),
+            prefix: unique(name),
+            registry_port: free_port(),
+            settings: settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        let scratch = scratch(name);
+        let registry = start_registry(&surroundings, &scratch);
+        Self { surroundings, scratch, registry }
+    }
+
+    /// The registry's process, to be stopped and woken.
+    pub(crate) fn registry_process(&self) -> &Guarded {
+        &self.registry
+    }
+
+    /// Kills the registry; nobody answers until [`Backbone::restart_registry`].
+    pub(crate) fn kill_registry(&mut self) {
+        self.registry.kill();
+    }
+
+    /// Starts the registry again and waits until it answers.
+    pub(crate) fn restart_registry(&mut self) {
+        self.registry = start_registry(&self.surroundings, &self.scratch);
     }
 
     /// Starts an enforcer; `instance` is its static member id, and the name of its log.
-    pub(crate) fn enforcer(&self, instance: &str) -> Guarded {
-        self.enforcer_with(instance, &[]).0
+    pub(crate) fn enforcer(&self, instance: &str) -> Enforcer {
+        self.enforcer_with(instance, &[])
     }
 
-    /// Starts an enforcer with settings of its own, as environment variables; also gives where it logs.
-    pub(crate) fn enforcer_with(&self, instance: &str, settings: &[(&str, &str)]) -> (Guarded, PathBuf) {
+    /// Starts an enforcer with settings of its own, as environment variables.
+    pub(crate) fn enforcer_with(&self, instance: &str, settings: &[(&str, &str)]) -> Enforcer {
         let mut command = Command::new(weir_bin());
         command.args(["serve", "enforcer"]);
-        surroundings(&mut command, self.sandbox, &self.prefix, self.registry_port);
-        command.env("WEIR_ENFORCER_INSTANCE", format!("{}-{instance}", self.prefix));
+        self.surroundings.tell(&mut command);
+        let admin = free_port();
+        command.env("WEIR_ADMIN_LISTEN", format!("127.0.0.1:{admin}"));
+        command.env("WEIR_ENFORCER_INSTANCE", format!("{}-{instance}", self.prefix()));
         command.envs(settings.iter().copied());
-        let log = self.scratch.join(format!("{instance}-{}.log", self.sandbox.unique("run")));
-        (Guarded::start(command, &log, None), log)
+        let log = self.scratch.join(format!("{}.log", unique(instance)));
+        Enforcer::start(command, admin, log)
     }
 
     /// Runs `weir` with these arguments to its end, in the backbone's scratch directory.
     pub(crate) fn weir(&self, args: &[&str]) -> Output {
         let mut command = Command::new(weir_bin());
         command.args(args).current_dir(&self.scratch);
-        surroundings(&mut command, self.sandbox, &self.prefix, self.registry_port);
+        self.surroundings.tell(&mut command);
         run(command, b"")
     }
 
@@ -73,22 +96,22 @@ impl Backbone {
 
     /// What its names begin with.
     pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+        &self.surroundings.prefix
     }
 
     /// The name of a topic of this backbone.
     pub(crate) fn topic(&self, name: &str) -> String {
-        format!("{}.{name}", self.prefix)
+        format!("{}.{name}", self.surroundings.prefix)
     }
 
     /// `host:port` of the broker.
     pub(crate) fn brokers(&self) -> &str {
-        self.sandbox.brokers()
+        &self.surroundings.brokers
     }
 
     /// The registry's address.
     pub(crate) fn registry(&self) -> String {
-        format!("http://127.0.0.1:{}", self.registry_port)
+        format!("http://127.0.0.1:{}", self.surroundings.registry_port)
     }
 
     /// Where its processes log and its commands run; removed when the tests have ended.
@@ -97,29 +120,34 @@ impl Backbone {
     }
 }
 
-fn surroundings(command: &mut Command, sandbox: &Sandbox, prefix: &str, registry_port: u16) {
-    command
-        .env("WEIR_BROKER_BOOTSTRAP", sandbox.brokers())
-        .env("WEIR_BACKBONE_PREFIX", prefix)
-        .env("WEIR_REGISTRY_URL", format!("http://127.0.0.1:{registry_port}"))
-        .env("WEIR_REGISTRY_LISTEN", format!("127.0.0.1:{registry_port}"))
-        .env("WEIR_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
-        .env_remove("RUST_LOG");
+impl Surroundings {
+    fn tell(&self, command: &mut Command) {
+        command
+            .env("WEIR_BROKER_BOOTSTRAP", &self.brokers)
+            .env("WEIR_BACKBONE_PREFIX", &self.prefix)
+            .env("WEIR_REGISTRY_URL", format!("http://127.0.0.1:{}", self.registry_port))
+            .env("WEIR_REGISTRY_LISTEN", format!("127.0.0.1:{}", self.registry_port))
+            .env("WEIR_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
+            .env_remove("RUST_LOG")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
+    }
+}
+
+fn start_registry(surroundings: &Surroundings, scratch: &Path) -> Guarded {
+    let mut command = Command::new(weir_bin());
+    command.args(["serve", "registry"]);
+    surroundings.tell(&mut command);
+    let path = scratch.join(format!("{}.log", unique("registry")));
+    let mut registry = Guarded::start(command, &path);
+    wait_for("the registry answers", Duration::from_secs(90), || {
+        if let Some(status) = registry.ended() {
+            panic!("the registry ended with {status}:\n{}", log(&path));
+        }
+        get(surroundings.registry_port, "/subjects").filter(|(status, _)| *status == 200)
+    });
+    registry
 }
 
 fn log(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
-}
-
-/// Whether a GET of this path is answered with 200.
-fn answers(port: u16, path: &str) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
-        let mut head = [0; 16];
-        stream.read_exact(&mut head)?;
-        Ok(String::from_utf8_lossy(&head).into_owned())
-    };
-    ask().is_ok_and(|head| head.contains(" 200"))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::backbone::Backbone;
 use crate::clients::readings;
-use crate::process::Watched;
+use crate::process::Enforcer;
 use crate::sandbox::{oracle_command, run, wait_for};
 
 const FEW: u64 = 200_000;
@@ -20,10 +20,10 @@ fn send(backbone: &Backbone, from: u64, total: u64) {
 
 /// Waits until the enforcer has consumed as many, and gives its memory then.
 #[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
-fn memory_after(enforcer: &Watched, total: u64) -> u64 {
+fn memory_after(enforcer: &Enforcer, total: u64) -> u64 {
     let started = Instant::now();
     wait_for("every record is consumed", Duration::from_secs(300), || {
-        (enforcer.metric("weir_enforcer_records_total", "meter.readings") >= total as f64).then_some(())
+        (enforcer.metric("weir_enforcer_records_total", "meter.readings") >= Some(total as f64)).then_some(())
     });
     let memory = enforcer.memory();
     let (now, peak, waited) = (memory >> 20, enforcer.peak() >> 20, started.elapsed());
@@ -36,7 +36,7 @@ fn memory_is_after_two_million_records_what_it_was_after_two_hundred_thousand() 
     let backbone = readings("bounds");
     // The first of them wait when the enforcer starts, so that its queues are as full as they get.
     send(&backbone, 0, FEW);
-    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
+    let mut enforcer = backbone.enforcer_with("enforcer", &[]);
     let few = memory_after(&enforcer, FEW);
     send(&backbone, FEW, MANY / 2);
     memory_after(&enforcer, MANY / 2);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::backbone::Backbone;
 use crate::clients::readings;
-use crate::process::Watched;
 use crate::sandbox::{Guarded, free_port, oracle, oracle_command, root, wait_for};
 
 /// What an enforcer may grow by while it works on poison; what is sent comes in batches of some megabytes.
@@ -41,7 +40,7 @@ fn check(script: &str, backbone: &Backbone, more: &[&str]) {
 #[test]
 fn poison_is_held_back_with_its_reason_and_neighbours_go_through() {
     let backbone = readings("poison");
-    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
+    let mut enforcer = backbone.enforcer_with("enforcer", &[]);
     check("check_poison.py", &backbone, &[]);
     enforcer.assert_untroubled();
 }
@@ -50,8 +49,8 @@ fn poison_is_held_back_with_its_reason_and_neighbours_go_through() {
 #[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
 fn every_kind_of_poison_for_every_type_is_held_back() {
     let backbone = parcels("parcels", &[]);
-    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
-    wait_for("the enforcer is ready", Duration::from_secs(30), || enforcer.get("/readyz"));
+    let mut enforcer = backbone.enforcer_with("enforcer", &[]);
+    wait_for("the enforcer is ready", Duration::from_secs(30), || enforcer.readyz().filter(|(ready, _)| *ready));
     let before = enforcer.memory();
     check("check_parcels.py", &backbone, &[]);
     enforcer.assert_untroubled();
@@ -65,12 +64,12 @@ fn what_only_the_product_topic_refuses_is_a_verdict() {
     let backbone = parcels("limits", &[("value: 1200000", "value: 60000")]);
     // Sent before the enforcer starts, so that it meets all of it in few batches.
     check("check_limits.py", &backbone, &["send"]);
-    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
+    let mut enforcer = backbone.enforcer_with("enforcer", &[]);
     check("check_limits.py", &backbone, &["check"]);
     enforcer.assert_untroubled();
     check("check_limits.py", &backbone, &["refused"]);
     enforcer.assert_untroubled();
-    let refused = enforcer.metric("weir_enforcer_transactions_total", "refused");
+    let refused = enforcer.metric("weir_enforcer_transactions_total", "refused").unwrap_or(0.0);
     assert!(refused >= 1.0, "no transaction was refused:\n{}", enforcer.log());
 }
 
@@ -86,12 +85,12 @@ fn hostile_schemas_of_another_registry_are_violations() {
     let port = free_port();
     let command = oracle_command("hostile_schemas.py", &[&port.to_string(), &backbone.registry()]);
     let log: PathBuf = backbone.scratch().join("registry-of-others.log");
-    let _registry = Guarded::start(command, &log, None);
+    let _registry = Guarded::start(command, &log);
     wait_for("the other registry answers", Duration::from_secs(30), || {
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
     });
     let url = format!("http://127.0.0.1:{port}");
-    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[("WEIR_REGISTRY_URL", &url)]);
+    let mut enforcer = backbone.enforcer_with("enforcer", &[("WEIR_REGISTRY_URL", &url)]);
     check("check_hostile_schemas.py", &backbone, &["served"]);
     enforcer.assert_untroubled();
 }

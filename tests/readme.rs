@@ -8,7 +8,6 @@ use std::process::Command;
 
 use crate::backbone::Backbone;
 use crate::clients::{java, readings};
-use crate::process::Watched;
 use crate::sandbox::{oracle, python, root, run};
 
 /// How many readings are published.
@@ -112,7 +111,7 @@ fn the_readmes_consumers_work_as_they_stand_and_this_is_why_they_read_committed(
     // All of it waits when the enforcer starts, so that one transaction has the good ones and the one that the
     // product topic refuses: it is aborted, and the good ones come again.
     oracle("produce_refused.py", &[backbone.brokers(), &backbone.registry(), backbone.prefix(), &COUNT.to_string()]);
-    let mut enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
+    let mut enforcer = backbone.enforcer_with("enforcer", &[]);
     oracle("await_count.py", &[backbone.brokers(), &backbone.topic("meter.readings.v1"), &COUNT.to_string()]);
     enforcer.assert_untroubled();
     for (number, snippet) in snippets(&root().join("README.md")).iter().filter(|one| consumes(one)).enumerate() {

@@ -1,4 +1,4 @@
-//! One real Apache Kafka per test run, and `weir` processes beside it.
+//! One real Apache Kafka per test run, and programs beside it.
 //!
 //! Everything started here ends with the test process, however that ends: each child has a guard, a shell
 //! that reads a pipe only the test process holds open, and kills the child when the pipe closes.
@@ -13,6 +13,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::cluster::Cluster;
 
 /// Where the repository is checked out.
 pub(crate) fn root() -> &'static Path {
@@ -63,8 +65,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Starts the command with its output in `log`; `scratch` is removed when the test process has ended.
-    pub(crate) fn start(mut command: Command, log: &Path, scratch: Option<&Path>) -> Self {
+    /// Starts the command with its output in `log`.
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let out = File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         let err = out.try_clone().expect("a second handle of a file");
         let child = command
@@ -74,10 +76,9 @@ impl Guarded {
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         let wait = "cat >/dev/null; kill -TERM $1 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do \
-                    kill -0 $1 2>/dev/null || break; sleep 0.25; done; kill -9 $1 2>/dev/null; [ -z \"$2\" ] || rm -rf -- \"$2\"";
+                    kill -0 $1 2>/dev/null || break; sleep 0.25; done; kill -9 $1 2>/dev/null";
         let mut guard = Command::new("sh")
             .args(["-c", wait, "guard", &child.id().to_string()])
-            .args(scratch)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -118,19 +119,55 @@ impl Drop for Guarded {
     }
 }
 
-/// A real Apache Kafka: one node, KRaft, on loopback.
+/// A directory that is removed when the test process has ended.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    static ROOT: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    let (root, _guard) = ROOT.get_or_init(|| {
+        let root = std::env::temp_dir().join(format!("weir-tests-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap_or_else(|e| panic!("{}: {e}", root.display()));
+        // After the guards of the processes that write there.
+        let guard = Command::new("sh")
+            .args(["-c", "cat >/dev/null; sleep 4; rm -rf -- \"$1\"", "guard"])
+            .arg(&root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        (root, guard)
+    });
+    let path = root.join(unique(name));
+    fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    path
+}
+
+/// A name that no other test of this run uses; fit for a prefix.
+pub(crate) fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Tells whoever runs the tests what was measured, whether or not the test passes: the test's own output is
+/// kept from them otherwise.
+pub(crate) fn say(what: &str) {
+    let _told = writeln!(std::io::stderr(), "measured: {what}");
+}
+
+/// A real Apache Kafka, one node, shared by all tests that do not stop it.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     brokers: String,
-    scratch: PathBuf,
-    _kafka: Guarded,
+    _cluster: Cluster,
 }
 
 impl Sandbox {
     /// The one of this test run; started by whoever asks first.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Sandbox> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        SHARED.get_or_init(|| {
+            let cluster = Cluster::start(1, &[]);
+            Sandbox { brokers: cluster.brokers(), _cluster: cluster }
+        })
     }
 
     /// `host:port` of the broker.
@@ -138,84 +175,16 @@ impl Sandbox {
         &self.brokers
     }
 
-    /// A directory that is removed when the test process has ended.
-    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
-        let path = self.scratch.join(self.unique(name));
-        fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        path
-    }
-
-    /// A name that no other test of this run uses; fit for a prefix.
+    /// See [`unique`].
     pub(crate) fn unique(&self, name: &str) -> String {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn start() -> Self {
-        let jars = tests_dir().join("kafka-4.3.1");
-        assert!(
-            jars.join(".complete").exists(),
-            "no Apache Kafka in {}: run tests/run, which fetches it",
-            jars.display()
-        );
-        let scratch = std::env::temp_dir().join(format!("weir-tests-{}", std::process::id()));
-        fs::create_dir_all(&scratch).unwrap_or_else(|e| panic!("{}: {e}", scratch.display()));
-        let port = free_port();
-        let config = scratch.join("kafka.properties");
-        fs::write(&config, properties(port, free_port(), &scratch.join("data")))
-            .expect("a file in a directory of ours");
-        let class_path = format!("{}/*", jars.display());
-
-        let formatted = Command::new("java")
-            .args(["-XX:TieredStopAtLevel=1", "-cp", &class_path, "kafka.tools.StorageTool", "format"])
-            .args(["-t", "d2Vpci10ZXN0cy1rYWZrYQ", "--standalone", "-c"])
-            .arg(&config)
-            .output()
-            .expect("java starts; tests/run installs it");
-        assert!(formatted.status.success(), "cannot format Kafka's log directory: {formatted:?}");
-
-        let mut command = Command::new("java");
-        command
-            .args(["-Xmx512m", "-XX:+UseSerialGC", "-cp", &class_path])
-            .arg(format!("-Dlog4j2.configurationFile={}", root().join("tests/kafka/log4j2.properties").display()))
-            .arg("kafka.Kafka")
-            .arg(&config);
-        let log = scratch.join("kafka.log");
-        let mut kafka = Guarded::start(command, &log, Some(&scratch));
-        wait_for("Kafka accepts connections", Duration::from_secs(90), || {
-            if let Some(status) = kafka.ended() {
-                panic!("Kafka ended with {status}:\n{}", fs::read_to_string(&log).unwrap_or_default());
-            }
-            connects(port).then_some(())
-        });
-        Self { brokers: format!("127.0.0.1:{port}"), scratch, _kafka: kafka }
+        unique(name)
     }
 }
 
-fn connects(port: u16) -> bool {
+/// Whether somebody listens on this port.
+pub(crate) fn connects(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
-}
-
-fn properties(port: u16, controller: u16, data: &Path) -> String {
-    format!(
-        "process.roles=broker,controller\n\
-         node.id=1\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         controller.listener.names=CONTROLLER\n\
-         controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
-         log.dirs={}\n\
-         offsets.topic.replication.factor=1\n\
-         transaction.state.log.replication.factor=1\n\
-         transaction.state.log.min.isr=1\n\
-         offsets.topic.num.partitions=8\n\
-         transaction.state.log.num.partitions=8\n\
-         group.initial.rebalance.delay.ms=0\n\
-         auto.create.topics.enable=false\n\
-         log.cleaner.backoff.ms=1000\n\
-         log.retention.check.interval.ms=2000\n",
-        data.display()
-    )
 }
 
 /// What a program that ran to its end left behind.

@@ -1,102 +1,105 @@
-"""Every input once, in order, and where lineage says: an independent look at a product's topics.
+"""Every input once, in order, where lineage says, and counted right: an independent look at a product's topics.
 
-Reads inbox, product, quarantine and lineage with another client than ours, compares bytes, and holds each
-lineage event against what the topics hold.
+Reads inbox, product, quarantine, lineage and quality with another client and another decoder than ours, as
+streams, and holds them against each other (`history.py`) and against the contract written down a second time
+(`readings.py`). Also no transaction may be left hanging.
 
 usage: check_conservation.py BROKERS REGISTRY PREFIX PRODUCT COUNT
 """
 
 import collections
+import functools
+import resource
 import sys
 import time
+import urllib.error
 
+import history
+import readings
 import topics
 
-
-def once_and_in_order(inbox, product, quarantine):
-    """Each partition's product and quarantine together are its inbox; each alone in the inbox's order."""
-    for partition, records in inbox.items():
-        place = {(message.key(), message.value()): index for index, message in enumerate(records)}
-        assert len(place) == len(records), "the test's own records must differ"
-        seen = collections.Counter()
-        for output in (product, quarantine):
-            last = -1
-            for message in output[partition]:
-                at = place.get((message.key(), message.value()))
-                assert at is not None, f"partition {partition}: an output that was never an input: {message.value()!r}"
-                assert at > last, f"partition {partition}: input {at} came after {last}"
-                last = at
-                seen[at] += 1
-        twice = [at for at, times in seen.items() if times > 1]
-        missing = [at for at in range(len(records)) if at not in seen]
-        assert not twice, f"partition {partition}: {len(twice)} inputs twice, first {twice[:5]}"
-        assert not missing, f"partition {partition}: {len(missing)} inputs missing, first {missing[:5]}"
+MEASURED = history.Measured({"value"}, readings.WARNINGS)
+EVENTS = ("weir.lineage", "weir.quality")
+# Until everything is enforced, in seconds.
+LIMIT = 120
 
 
-def by_rule(product, quarantine):
-    for records in product.values():
-        for message in records:
-            assert not message.headers(), "a forwarded record got headers"
-    for records in quarantine.values():
-        for message in records:
-            assert topics.violated(message) == ["value:minimum"], message.headers()
+def events(brokers, registry, topic, key):
+    """The events with this key, in the order of the log: they are all in one partition."""
+    for message in topics.stream(brokers, topic):
+        if message.key() == key:
+            yield topics.decode(registry, message.value())
 
 
-def lineage(brokers, registry, prefix, name):
-    events = collections.defaultdict(list)
-    for records in topics.read_all(brokers, f"{prefix}.weir.lineage").values():
-        for message in records:
-            event = topics.decode(registry, message.value())
-            if event["topic"] == name:
-                events[event["partition"]].append(event)
-    return events
+def wait_until_enforced(brokers, registry, lineage, inbox, limit):
+    """Lineage reaches the end of every inbox partition; how many records there are, by partition."""
+    ends = topics.ends(brokers, inbox)
+    reached = dict.fromkeys(ends, 0)
+    give_up = time.monotonic() + limit
+    for message in topics.follow(brokers, lineage):
+        if message is None:
+            left = {partition: (reached[partition], end) for partition, end in ends.items() if reached[partition] < end}
+            assert time.monotonic() < give_up, f"not enforced after {limit} s, by partition of the inbox: {left}"
+        else:
+            name, partition = message.key().decode().rsplit("/", 1)
+            if name == inbox:
+                event = topics.decode(registry, message.value())
+                reached[int(partition)] = max(reached[int(partition)], event["to"])
+        if all(reached[partition] >= end for partition, end in ends.items()):
+            return
 
 
-def covered(events, inbox, product, quarantine):
-    """Events of a partition adjoin; their runs name every input once and the output that has its bytes."""
-    for partition, records in inbox.items():
-        inputs = {message.offset(): message for message in records}
-        outputs = {
-            "forwarded": {message.offset(): message for message in product[partition]},
-            "quarantined": {message.offset(): message for message in quarantine[partition]},
-        }
-        reached, told = 0, set()
-        for event in (event for event in events[partition] if event["kind"] == "enforced"):
-            assert event["from"] == reached, f"partition {partition}: {reached} was reached, then {event['from']} came"
-            reached = event["to"]
-            for fate, there in outputs.items():
-                for run in event[fate]:
-                    for step in range(run["count"]):
-                        at = run["first"] + step
-                        assert event["from"] <= at < event["to"], f"{at} lies outside of its event"
-                        assert at not in told, f"partition {partition}: {at} is told of twice"
-                        told.add(at)
-                        output = there[run["output_first"] + step]
-                        assert output.value() == inputs[at].value(), f"{at} is not at {output.offset()}"
-                        if fate == "forwarded":
-                            assert output.timestamp() == inputs[at].timestamp(), f"{at} has another timestamp"
-                        else:
-                            # Quarantine keeps the time it was held back; the record's own is in a header.
-                            said = dict(output.headers())
-                            assert said["weir.source.offset"] == str(at).encode(), f"{at} says {said}"
-                            time_of = inputs[at].timestamp()[1]
-                            assert said["weir.source.timestamp"] == str(time_of).encode(), f"{at} says {said}"
-            assert not event["withheld"]
-        assert told == set(inputs), f"partition {partition}: lineage misses {sorted(set(inputs) - told)[:5]}"
+def records(brokers, topic, partition):
+    for message in topics.stream(brokers, topic, partition):
+        headers = message.headers() or []
+        yield history.Record(message.offset(), message.key(), message.value(), message.timestamp()[1], headers)
+
+
+def no_transaction_hangs(brokers, names):
+    give_up = time.monotonic() + 60
+    for name in names:
+        while topics.ends(brokers, name, "read_committed") != topics.ends(brokers, name, "read_uncommitted"):
+            assert time.monotonic() < give_up, f"a transaction hangs in {name}"
+            time.sleep(0.5)
 
 
 def main(brokers, registry, prefix, product_name, count):
-    name = f"{prefix}.{product_name}.v1"
-    inbox = topics.read_all(brokers, f"{prefix}.inbox.{product_name}.v1")
-    assert topics.count(inbox) == int(count), f"{topics.count(inbox)} of {count} records in the inbox"
-    held = f"{prefix}.quarantine.{product_name}.v1"
+    name = f"{product_name}.v1"
+    inbox, product, quarantine = (f"{prefix}.{kind}{name}" for kind in ("inbox.", "", "quarantine."))
+    lineage, quality = (f"{prefix}.{topic}" for topic in EVENTS)
     started = time.monotonic()
-    product, quarantine = topics.read_until(brokers, [name, held], int(count), 120)
+    wait_until_enforced(brokers, registry, lineage, inbox, LIMIT)
     waited = time.monotonic() - started
-    once_and_in_order(inbox, product, quarantine)
-    by_rule(product, quarantine)
-    covered(lineage(brokers, registry, prefix, name), inbox, product, quarantine)
-    print(f"{count} inputs once: {topics.count(product)} + {topics.count(quarantine)}, after {waited:.1f} s")
+    no_transaction_hangs(brokers, (product, quarantine, lineage, quality))
+
+    @functools.cache
+    def schema_of(schema_id):
+        try:
+            return topics.writer_schema(registry, schema_id)
+        except urllib.error.HTTPError as error:
+            assert error.code == 404, f"the registry cannot say what {schema_id} is: {error}"
+            return None
+
+    def judge(key, value):
+        return readings.judge(schema_of, key, value)
+
+    counts, anomalies = collections.Counter(), []
+    for partition in topics.ends(brokers, inbox):
+        key = f"{inbox}/{partition}".encode()
+        streams = [records(brokers, topic, partition) for topic in (inbox, product, quarantine)]
+        streams += [events(brokers, registry, topic, key) for topic in (lineage, quality)]
+        checked = history.Partition(partition, streams, judge, MEASURED, inbox).check()
+        anomalies += checked.anomalies
+        counts += checked.counts
+    for found in anomalies[:40]:
+        print(f"{found.kind}: partition {found.partition}: {found.what}", file=sys.stderr)
+    assert not anomalies, f"{len(anomalies)} anomalies"
+    assert counts.total() == int(count), f"{counts.total()} of {count} records came through"
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(
+        f"{count} inputs once: {counts['forwarded']} + {counts['quarantined']}; waited {waited:.1f} s, "
+        f"checked in {time.monotonic() - started - waited:.1f} s and {memory} MiB"
+    )
 
 
 if __name__ == "__main__":

@@ -51,18 +51,84 @@ def latest(registry, subject):
     return found["id"], fastavro.parse_schema(json.loads(found["schema"]))
 
 
-def consumer(brokers):
+def register_variant(registry, subject, doc):
+    """Registers the subject's latest schema with another doc, so that it gets an id of its own."""
+    with urllib.request.urlopen(f"{registry}/subjects/{subject}/versions/latest", timeout=10) as answer:
+        schema = json.loads(json.load(answer)["schema"])
+    body = json.dumps({"schema": json.dumps(schema | {"doc": doc})}).encode()
+    request = urllib.request.Request(f"{registry}/subjects/{subject}/versions", body, method="POST")
+    request.add_header("Content-Type", "application/vnd.schemaregistry.v1+json")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["id"]
+
+
+def consumer(brokers, isolation="read_committed", **settings):
     return Consumer(
         {
             "bootstrap.servers": brokers,
             "group.id": "oracle",
             "enable.auto.commit": False,
-            "isolation.level": "read_committed",
+            "isolation.level": isolation,
             "auto.offset.reset": "earliest",
             # Said at the last stable offset, past the markers of transactions.
             "enable.partition.eof": True,
         }
+        | settings
     )
+
+
+def follow(brokers, topic, partition=None):
+    """Committed records as they come, in the order of each partition's log, and None whenever a second has
+    passed or an end was met. Little is held in memory."""
+    reader = consumer(brokers, **{"queued.max.messages.kbytes": 4_096, "fetch.message.max.bytes": 262_144})
+    try:
+        there = sorted(reader.list_topics(topic, 30).topics[topic].partitions)
+        reader.assign([TopicPartition(topic, found, 0) for found in there if partition in (None, found)])
+        while True:
+            for message in reader.consume(500, 1) or [None]:
+                if message is None:
+                    yield None
+                elif not message.error():
+                    yield message
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    yield None
+                else:
+                    raise KafkaException(message.error())
+    finally:
+        reader.close()
+
+
+def stream(brokers, topic, partition=None, limit=60):
+    """Every committed record up to the ends as they are now."""
+    wanted = {found: end for found, end in ends(brokers, topic).items() if partition in (None, found)}
+    reader = consumer(brokers, **{"queued.max.messages.kbytes": 4_096, "fetch.message.max.bytes": 262_144})
+    try:
+        reader.assign([TopicPartition(topic, found, 0) for found in wanted])
+        last = time.monotonic()
+        while wanted:
+            messages = reader.consume(500, 0.2)
+            # The reader of this may take its time between two records.
+            last = time.monotonic() if messages else last
+            assert time.monotonic() < last + limit, f"{topic}: nothing for {limit} s, and the ends {wanted} were not met"
+            for message in messages:
+                if not message.error():
+                    yield message
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    wanted.pop(message.partition(), None)
+                else:
+                    raise KafkaException(message.error())
+    finally:
+        reader.close()
+
+
+def ends(brokers, topic, isolation="read_committed"):
+    """The end of each partition as a reader of this isolation level sees it."""
+    reader = consumer(brokers, isolation)
+    try:
+        there = sorted(reader.list_topics(topic, 30).topics[topic].partitions)
+        return {found: reader.get_watermark_offsets(TopicPartition(topic, found), 30)[1] for found in there}
+    finally:
+        reader.close()
 
 
 def read_all(brokers, topic, limit=60):
