@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -315,10 +316,30 @@ pub(crate) struct Delivery {
     pub(crate) error: Option<RDKafkaErrorCode>,
 }
 
-#[derive(Default)]
-struct Deliveries(Mutex<Vec<Delivery>>);
+struct Deliveries {
+    reports: Mutex<Vec<Delivery>>,
+    /// A connection broke, or none has been asked about yet.
+    disturbed: AtomicBool,
+}
 
 impl ClientContext for Deliveries {}
+
+/// Log lines of a producer; broken connections are told nowhere else while nothing is under way on them.
+unsafe extern "C" fn outlet_log_line(
+    client: *const native::rd_kafka_t,
+    level: c_int,
+    facility: *const c_char,
+    line: *const c_char,
+) {
+    // SAFETY: as for `delivered`; the facility is a string that ends in NUL.
+    unsafe {
+        let context = native::rd_kafka_opaque(client).cast::<Deliveries>();
+        if CStr::from_ptr(facility) == c"FAIL" && !context.is_null() {
+            (*context).disturbed.store(true, Ordering::Relaxed);
+        }
+        log_line(client, level, facility, line);
+    }
+}
 
 /// Runs within flush, commit, abort and poll, on the thread that calls them.
 unsafe extern "C" fn delivered(
@@ -335,7 +356,7 @@ unsafe extern "C" fn delivered(
         offset: message.offset,
         error: error_code(message.err),
     };
-    context.0.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+    context.reports.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
 }
 
 /// A topic of an [`Outlet`].
@@ -376,8 +397,10 @@ impl Outlet {
         let conf = config.create_native_config()?;
         // SAFETY: the configuration is live, and the callback is static.
         unsafe { native::rd_kafka_conf_set_dr_msg_cb(conf.ptr(), Some(delivered)) };
-        let client = Client::new(config, conf, RDKafkaType::RD_KAFKA_PRODUCER, Deliveries::default())?;
-        log_to_tracing(client.native_ptr());
+        let context = Deliveries { reports: Mutex::default(), disturbed: AtomicBool::new(true) };
+        let client = Client::new(config, conf, RDKafkaType::RD_KAFKA_PRODUCER, context)?;
+        // SAFETY: the client is live, the function is static, and the context lives as long as the client.
+        unsafe { native::rd_kafka_set_logger(client.native_ptr(), Some(outlet_log_line)) };
         Ok(Self { topics: Vec::new(), by_name: HashMap::new(), client })
     }
 
@@ -431,7 +454,13 @@ impl Outlet {
 
     /// What was reported since the last call.
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        std::mem::take(&mut *self.client.context().0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.client.context().reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a connection to a broker broke since the last call; true at the first one. Needs the client's log
+    /// level to be `Info`.
+    pub(crate) fn disturbed(&self) -> bool {
+        self.client.context().disturbed.swap(false, Ordering::Relaxed)
     }
 
     /// Serves reports for up to `wait`.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use broker::Weather;
 use rdkafka::TopicPartitionList;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::types::RDKafkaErrorCode;
 use schemas::TransactionalId;
 
@@ -104,9 +104,17 @@ impl Transactor {
             .set("retry.backoff.ms", RETRY_BACKOFF.as_millis().to_string())
             .set("retry.backoff.max.ms", "1000")
             .set("transaction.timeout.ms", options.transaction_timeout.as_millis().to_string())
-            .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string());
+            .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
+            // For `disturbed`; what is below a warning is not shown.
+            .set_log_level(RDKafkaLogLevel::Info);
         let outlet = open(&config, id)?;
         Ok(Self { config, outlet, id: id.clone(), options, spent: false, careful: false })
+    }
+
+    /// Whether a connection to a broker broke since the last call; true at the first one and after
+    /// [`Transactor::renew`].
+    pub(crate) fn disturbed(&self) -> bool {
+        self.outlet.disturbed()
     }
 
     /// Begins.

@@ -3,6 +3,7 @@
 
 mod batch;
 mod intake;
+mod leaders;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use schemas::{Offset, Slot, TopicPartition};
 
 use self::batch::LaneBatch;
 use self::intake::Intake;
+use self::leaders::Leaders;
 use self::plan::{Plan, Sent};
 use crate::asking::{Asker, isolation_name};
 use crate::ffi::{Delivery, Failure, Inlet, Message, Outgoing};
@@ -43,6 +45,7 @@ pub(crate) struct KafkaLane {
     transactor: Transactor,
     intake: Intake,
     batch: LaneBatch,
+    leaders: Leaders,
     /// The last transaction did not end well, and going back has not succeeded yet.
     astray: bool,
     /// How many transactions more send each record alone.
@@ -85,6 +88,7 @@ impl KafkaLane {
             transactor,
             intake: Intake::new(inlet),
             batch: LaneBatch::default(),
+            leaders: Leaders::default(),
             astray: false,
             careful: 0,
         })
@@ -121,6 +125,7 @@ impl KafkaLane {
             return error;
         }
         tracing::warn!(slot = %self.slot, "{error}");
+        self.leaders.forget();
         match self.recover() {
             Ok(()) => error,
             Err(weather) => LaneError::Weather(weather),
@@ -291,6 +296,21 @@ impl KafkaLane {
         if self.astray { Ok(self.recover()?) } else { Ok(()) }
     }
 
+    /// Refuses a batch whose outputs cannot all be written, before any transaction holds one of them.
+    fn outputs_serve(&mut self, routes: &[Route], plan: &Plan) -> Result<(), LaneError> {
+        let outputs = plan.outputs_wanted(routes, &self.batch, &self.intake);
+        if self.transactor.disturbed() {
+            self.leaders.forget();
+        }
+        let away = self.leaders.away(&self.asker, &outputs)?;
+        if away.is_empty() {
+            return Ok(());
+        }
+        self.give_back()?;
+        let why = away.values().cloned().collect::<Vec<_>>().join("; ");
+        Err(LaneError::Aborted { why, partitions: away.into_keys().collect() })
+    }
+
     fn transaction(
         &mut self,
         routes: &[Route],
@@ -379,6 +399,7 @@ impl Lane for KafkaLane {
         }
         let plan = Plan::new(routes, &self.batch);
         let committed = if plan.consumed().next().is_some() {
+            self.outputs_serve(routes, &plan)?;
             self.transaction(routes, &plan, control)?
         } else {
             Committed::default()

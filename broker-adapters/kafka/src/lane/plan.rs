@@ -1,12 +1,13 @@
 //! What routes make of a batch: which records are consumed, which partitions wait, and what became of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use broker::{Batch, PartitionOutput, Route};
 use schemas::{Offset, Run, TopicPartition};
 
 use super::batch::LaneBatch;
 use super::intake::Intake;
+use super::leaders::Output;
 
 /// Where each record of the batch came to stand.
 pub(super) struct Sent(Vec<Option<Offset>>);
@@ -66,6 +67,31 @@ impl Plan {
         stops
             .filter_map(|(inbox, stop)| Some((inbox.clone(), Offset(batch.messages.get((*stop)?)?.offset()))))
             .collect()
+    }
+
+    /// The output partitions that the routes write to.
+    pub(super) fn outputs_wanted<'a>(
+        &self,
+        routes: &[Route],
+        batch: &'a LaneBatch,
+        intake: &'a Intake,
+    ) -> BTreeSet<Output<'a>> {
+        // Per partition of the batch: product, quarantine.
+        let mut wanted = vec![(false, false); batch.partitions().len()];
+        for index in self.consumed() {
+            let place = batch.places().get(index).and_then(|place| wanted.get_mut(*place));
+            match (place, routes.get(index)) {
+                (Some((product, _)), Some(Route::Forward | Route::Replace(_))) => *product = true,
+                (Some((_, quarantine)), Some(Route::Quarantine(_))) => *quarantine = true,
+                _ => {}
+            }
+        }
+        let of = |(inbox, (product, quarantine)): (&'a TopicPartition, (bool, bool))| {
+            let destination = intake.held(inbox).map(|held| &held.destination);
+            let topics = destination.map(|to| [product.then_some(&to.product), quarantine.then_some(&to.quarantine)]);
+            topics.into_iter().flatten().flatten().map(move |topic| Output { inbox, topic })
+        };
+        batch.partitions().iter().zip(wanted).flat_map(of).collect()
     }
 
     /// What became of each partition that moved.
