@@ -120,6 +120,23 @@ impl Backbone {
     }
 }
 
+/// What its processes logged last helps whoever looks for the reason of a failure, and is gone afterwards.
+impl Drop for Backbone {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for entry in std::fs::read_dir(&self.scratch).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|ending| ending == "log") {
+                let text = log(&path);
+                let lines: Vec<&str> = text.lines().collect();
+                eprintln!("== the end of {}\n{}", path.display(), lines[lines.len().saturating_sub(40)..].join("\n"));
+            }
+        }
+    }
+}
+
 impl Surroundings {
     fn tell(&self, command: &mut Command) {
         command

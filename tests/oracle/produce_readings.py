@@ -45,6 +45,7 @@ def main(given):
     failures = []
     producer = Producer(
         {"bootstrap.servers": given.brokers, "enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": 300_000}
+        | topics.QUIET
     )
 
     def delivered(error, _message):

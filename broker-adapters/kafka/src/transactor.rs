@@ -20,6 +20,10 @@ const RETRY_BACKOFF: Duration = Duration::from_millis(500);
 /// it and no retry stays below it.
 const TAINT_AFTER: Duration = Duration::from_millis(300);
 
+/// How long a transactional id may take to be taken over. While the coordinator cannot end the transaction that is
+/// open under it, longer helps nobody, and the caller has something to say meanwhile.
+const TAKE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long a full queue is waited for.
 const QUEUE_WAIT: Duration = Duration::from_millis(20);
 
@@ -72,7 +76,7 @@ pub(crate) struct Transactor {
 fn open(config: &ClientConfig, id: &TransactionalId) -> Result<Outlet, Weather> {
     let what = || format!("take over the transactional id {id}");
     let outlet = Outlet::new(config).map_err(|error| Weather::new(what(), error))?;
-    outlet.init_transactions(CALL_DEADLINE).map_err(|failure| Weather::new(what(), failure.text))?;
+    outlet.init_transactions(TAKE_DEADLINE).map_err(|failure| Weather::new(what(), failure.text))?;
     Ok(outlet)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Lane, LaneError, LaneOptions};
 use contract::Scratch;
-use schemas::Slot;
+use schemas::{Slot, TopicPartition};
 
 use crate::assignment::Assignment;
 use crate::catalog::Snapshot;
@@ -81,12 +81,20 @@ impl SlotLane {
             tracing::warn!(slot = %self.slot, %error, "the slot's lane is given up and taken again");
             TRY_AGAIN
         };
+        // What failed may have taken long to fail.
         let since = *self.idle_since.get_or_insert(now);
-        if now.duration_since(since) > NAMED_AFTER {
-            self.shared.waiting.begin_slot(self.slot, &error.to_string());
+        if self.shared.clock.now().instant.duration_since(since) > NAMED_AFTER {
+            self.shared.waiting.begin_slot(self.slot, self.partitions(), &error.to_string());
         }
         self.not_before = Some(now + pause);
         pause
+    }
+
+    /// The inbox partitions of the slot, as the catalog has them now.
+    fn partitions(&self) -> Vec<TopicPartition> {
+        let snapshot = self.shared.catalog.get();
+        let all = snapshot.partitions().map(|(inbox, _)| inbox);
+        all.filter(|inbox| Slot::of(inbox, self.shared.config.slots) == self.slot).collect()
     }
 
     fn take(&mut self) -> Result<Duration, LaneError> {

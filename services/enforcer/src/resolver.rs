@@ -78,12 +78,10 @@ enum State {
     },
     /// Being asked for at this moment.
     Asking {
+        unknown: Unknown,
         said: Arc<str>,
     },
-    Unknown {
-        before_last: Option<Instant>,
-        last: Instant,
-    },
+    Unknown(Unknown),
     Known {
         resolution: Resolution,
         until: Option<Instant>,
@@ -94,7 +92,21 @@ enum State {
 struct Asked {
     enforced: Arc<Enforced>,
     not_before: Instant,
-    unknown_at: Option<Instant>,
+    unknown: Unknown,
+}
+
+/// When the registry was last asked about an id that it did not know, each time at least a second apart.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unknown {
+    before_last: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Unknown {
+    /// Whether both answers count for a record that was seen then.
+    fn counts_for(self, seen: Instant) -> bool {
+        self.before_last.is_some_and(|asked| asked >= seen)
+    }
 }
 
 #[derive(Default)]
@@ -123,20 +135,25 @@ impl Resolver {
     pub(crate) fn resolve(&self, id: SchemaId, part: Part, enforced: &Arc<Enforced>, seen: Instant) -> Resolution {
         let key = Key { id, part, inbox: enforced.inbox.clone(), version: enforced.version };
         let mut inner = self.lock();
-        let asked = |not_before, unknown_at| Asked { enforced: Arc::clone(enforced), not_before, unknown_at };
+        let asked = |not_before, unknown| Asked { enforced: Arc::clone(enforced), not_before, unknown };
         let (asked, said) = match inner.states.get(&key) {
             Some(State::Known { resolution, until }) if until.is_none_or(|until| self.clock.now().instant < until) => {
                 return resolution.clone();
             }
-            Some(State::Due { said, .. } | State::Asking { said }) => return Resolution::Wait(Arc::clone(said)),
-            Some(State::Unknown { before_last: Some(first), .. }) if *first >= seen => {
+            // Also while it is asked for again, on behalf of records that came later.
+            Some(State::Unknown(unknown) | State::Due { asked: Asked { unknown, .. }, .. } | State::Asking { unknown, .. })
+                if unknown.counts_for(seen) =>
+            {
                 return Resolution::Violates(Arc::new(Refusal::UnknownId));
             }
-            Some(State::Unknown { last, .. }) => {
-                let asked = asked(*last + ASK_EVERY, (*last >= seen).then_some(*last));
+            Some(State::Due { said, .. } | State::Asking { said, .. }) => return Resolution::Wait(Arc::clone(said)),
+            Some(State::Unknown(unknown)) => {
+                let asked = asked(unknown.last.map_or(seen, |last| last + ASK_EVERY), *unknown);
                 (asked, format!("schema {id} is unknown to the registry; asking again"))
             }
-            Some(State::Known { .. }) | None => (asked(seen, None), format!("schema {id} is being looked up")),
+            Some(State::Known { .. }) | None => {
+                (asked(seen, Unknown::default()), format!("schema {id} is being looked up"))
+            }
         };
         if !inner.states.contains_key(&key) && !make_room(&mut inner.states, self.clock.now().instant) {
             return Resolution::Wait("too many schemas are being looked up at once".into());
@@ -169,7 +186,7 @@ impl Resolver {
                     matches!(&resolution, Resolution::Violates(why) if matches!(**why, Refusal::Incompatible(_)));
                 State::Known { resolution, until: refused.then_some(at + REFUSAL_BELIEVED) }
             }
-            Ok(None) => State::Unknown { before_last: asked.unknown_at, last: at },
+            Ok(None) => State::Unknown(Unknown { before_last: asked.unknown.last, last: Some(at) }),
             // Weather says nothing about the id; what was said before it still holds.
             Err(weather) => {
                 let said = if *said == *weather.to_string() { said } else { weather.to_string().into() };
@@ -199,7 +216,8 @@ impl Resolver {
 /// Whether there is room for one more, if need be by forgetting what nobody asks about any more.
 fn make_room(states: &mut BTreeMap<Key, State>, now: Instant) -> bool {
     if states.len() >= REMEMBERED {
-        states.retain(|_, state| !matches!(state, State::Unknown { last, .. } if *last + UNKNOWN_KEPT < now));
+        let forgotten = |unknown: &Unknown| unknown.last.is_none_or(|last| last + UNKNOWN_KEPT < now);
+        states.retain(|_, state| !matches!(state, State::Unknown(unknown) if forgotten(unknown)));
     }
     if states.len() >= REMEMBERED {
         let programs = states.values().filter(|state| matches!(state, State::Known { .. })).count();
@@ -219,9 +237,9 @@ fn take_due(states: &mut BTreeMap<Key, State>, now: Instant) -> Option<(Key, Ask
     };
     let (_, key) = states.iter().filter_map(due).min()?;
     let state = states.get_mut(&key)?;
-    let State::Due { said, .. } = &*state else { return None };
-    let said = Arc::clone(said);
-    match std::mem::replace(state, State::Asking { said: Arc::clone(&said) }) {
+    let State::Due { said, asked: Asked { unknown, .. } } = &*state else { return None };
+    let (said, unknown) = (Arc::clone(said), *unknown);
+    match std::mem::replace(state, State::Asking { said: Arc::clone(&said), unknown }) {
         State::Due { asked, .. } => Some((key, asked, said)),
         _ => None,
     }
@@ -265,5 +283,61 @@ fn ask(registry: &dyn Registry, key: &Key, enforced: &Enforced) -> Result<Option
         Registered::Id(_) => Ok(Some(resolution)),
         Registered::Incompatible(why) => refused(Refusal::Incompatible(why)),
         Registered::Invalid(why) => refused(Refusal::NotAvro(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use broker::Destination;
+    use broker::memory::MemoryRegistry;
+    use contract::odcs::{self, Source};
+    use contract::program::Statistics;
+    use schemas::Timestamp;
+
+    use super::*;
+    use crate::clock::Now;
+
+    fn enforced() -> Arc<Enforced> {
+        let text = include_str!("../../../schemas/products/aviation/airlines/contract.odcs.yaml");
+        let schema = include_str!("../../../schemas/products/aviation/airlines/airlines.avsc");
+        let schema = Source { file: "airlines.avsc", text: schema };
+        let contract = odcs::read(&Source { file: "contract.odcs.yaml", text }, Some(&schema)).unwrap().contract;
+        Arc::new(Enforced {
+            product: contract.product.clone(),
+            version: contract.version,
+            inbox: Topic::existing("inbox"),
+            destination: Destination { product: Topic::existing("p"), quarantine: Topic::existing("q") },
+            partitions: 1,
+            schema_id: SchemaId(1),
+            statistics: Statistics::for_contract(&contract),
+            contract: Arc::new(contract),
+        })
+    }
+
+    #[test]
+    fn an_unknown_id_is_believed_after_two_answers_however_many_records_have_it() {
+        let start = Instant::now();
+        let millis = Arc::new(AtomicU64::new(0));
+        let at = Arc::clone(&millis);
+        let clock = Clock::of(move || Now {
+            wall: Timestamp(0),
+            instant: start + Duration::from_millis(at.load(Ordering::Relaxed)),
+        });
+        let (resolver, registry, enforced) = (Resolver::new(clock.clone()), MemoryRegistry::new(), enforced());
+        let resolve = |seen| resolver.resolve(SchemaId(7), Part::Value, &enforced, seen);
+        let first = clock.now().instant;
+        assert!(matches!(resolve(first), Resolution::Wait(_)));
+        assert!(resolver.step(&*registry), "it is asked for at once");
+        // Records with the id go on coming, and one of them asks before the first one does.
+        millis.store(100, Ordering::Relaxed);
+        let later = clock.now().instant;
+        assert!(matches!(resolve(later), Resolution::Wait(_)));
+        assert!(!resolver.step(&*registry), "not twice within a second");
+        millis.store(1_000, Ordering::Relaxed);
+        assert!(resolver.step(&*registry));
+        assert!(matches!(resolve(later), Resolution::Wait(_)), "one answer since it was seen");
+        assert!(matches!(resolve(first), Resolution::Violates(_)), "two answers since it was seen");
     }
 }

@@ -1,7 +1,6 @@
 //! What must wait, and why: named in readiness, in the log, and in a metric.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use runtime::HealthCheck;
@@ -14,25 +13,11 @@ const NAMED: usize = 20;
 /// Most partitions that ever get a time series of their own in this process; the count is of all.
 const LABELLED: usize = 200;
 
-/// A partition, or a slot with all that is in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Who {
-    Slot(Slot),
-    Partition(TopicPartition),
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Slot(slot) => write!(f, "slot {slot}"),
-            Self::Partition(partition) => partition.fmt(f),
-        }
-    }
-}
-
 #[derive(Default)]
 struct Inner {
-    waiting: BTreeMap<Who, String>,
+    waiting: BTreeMap<TopicPartition, String>,
+    /// Slots without a lane, with all that is in them.
+    idle: BTreeMap<Slot, (Vec<TopicPartition>, String)>,
     labelled: BTreeSet<TopicPartition>,
     enforcing: bool,
 }
@@ -50,22 +35,50 @@ impl Waiting {
 
     /// A partition waits for `why`.
     pub(crate) fn begin(&self, partition: &TopicPartition, why: &str) {
-        self.add(Who::Partition(partition.clone()), why);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.waiting.get(partition).is_some_and(|before| before == why) {
+            return;
+        }
+        tracing::warn!(%partition, why, "waits");
+        if inner.labelled.contains(partition) || inner.labelled.len() < LABELLED {
+            telemetry::partition_waits(partition, true);
+            inner.labelled.insert(partition.clone());
+        }
+        inner.waiting.insert(partition.clone(), why.to_owned());
+        self.report(&inner);
     }
 
     /// It waits no more, or is another lane's.
     pub(crate) fn end(&self, partition: &TopicPartition) {
-        self.remove(&Who::Partition(partition.clone()));
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.waiting.remove(partition).is_none() {
+            return;
+        }
+        tracing::info!(%partition, "waits no more");
+        if inner.labelled.contains(partition) {
+            telemetry::partition_waits(partition, false);
+        }
+        self.report(&inner);
     }
 
-    /// A slot that is ours has no lane for now, because of `why`.
-    pub(crate) fn begin_slot(&self, slot: Slot, why: &str) {
-        self.add(Who::Slot(slot), why);
+    /// A slot that is ours has no lane for now, because of `why`; its partitions wait.
+    pub(crate) fn begin_slot(&self, slot: Slot, partitions: Vec<TopicPartition>, why: &str) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = (partitions, format!("its slot {slot} has no lane: {why}"));
+        if inner.idle.get(&slot) != Some(&idle) {
+            tracing::warn!(%slot, partitions = idle.0.len(), why, "a slot waits");
+            inner.idle.insert(slot, idle);
+            self.report(&inner);
+        }
     }
 
     /// It has one, or is another's.
     pub(crate) fn end_slot(&self, slot: Slot) {
-        self.remove(&Who::Slot(slot));
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.idle.remove(&slot).is_some() {
+            tracing::info!(%slot, "a slot waits no more");
+            self.report(&inner);
+        }
     }
 
     /// Enforcing: from now on it is ready unless something waits.
@@ -78,58 +91,26 @@ impl Waiting {
     /// Every partition that waits, and why.
     #[cfg(test)]
     pub(crate) fn partitions(&self) -> BTreeMap<TopicPartition, String> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let partition = |(who, why): (&Who, &String)| match who {
-            Who::Partition(partition) => Some((partition.clone(), why.clone())),
-            Who::Slot(_) => None,
-        };
-        inner.waiting.iter().filter_map(partition).collect()
-    }
-
-    fn add(&self, who: Who, why: &str) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.waiting.get(&who).is_some_and(|before| before == why) {
-            return;
-        }
-        tracing::warn!(%who, why, "waits");
-        if let Who::Partition(partition) = &who
-            && (inner.labelled.contains(partition) || inner.labelled.len() < LABELLED)
-        {
-            telemetry::partition_waits(partition, true);
-            inner.labelled.insert(partition.clone());
-        }
-        inner.waiting.insert(who, why.to_owned());
-        self.report(&inner);
-    }
-
-    fn remove(&self, who: &Who) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.waiting.remove(who).is_none() {
-            return;
-        }
-        tracing::info!(%who, "waits no more");
-        if let Who::Partition(partition) = who
-            && inner.labelled.contains(partition)
-        {
-            telemetry::partition_waits(partition, false);
-        }
-        self.report(&inner);
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).waiting.clone()
     }
 
     fn report(&self, inner: &Inner) {
-        telemetry::waiting(inner.waiting.keys().filter(|who| matches!(who, Who::Partition(_))).count());
+        let idle = inner.idle.values().flat_map(|(partitions, why)| partitions.iter().map(move |one| (one, why)));
+        let waiting: BTreeMap<_, _> = idle.chain(&inner.waiting).collect();
+        telemetry::waiting(waiting.len());
         if !inner.enforcing {
             return;
         }
-        let waiting = &inner.waiting;
-        let mut named: Vec<_> = waiting.iter().take(NAMED).map(|(who, why)| format!("{who}: {why}")).collect();
+        let mut named: Vec<_> =
+            waiting.iter().take(NAMED).map(|(partition, why)| format!("{partition}: {why}")).collect();
         if waiting.len() > NAMED {
             named.push(format!("and {} more", waiting.len() - NAMED));
         }
-        if waiting.is_empty() {
+        if waiting.is_empty() && inner.idle.is_empty() {
             self.health.ready();
         } else {
-            self.health.not_ready(format!("{} inbox partitions or slots wait", waiting.len()));
+            let idle = inner.idle.len();
+            self.health.not_ready(format!("{} inbox partitions wait, {idle} slots have no lane", waiting.len()));
         }
         self.health.waiting(named);
     }
