@@ -43,7 +43,7 @@ pub const LOG_FILTER: &str = "rdkafka::client=off";
 pub struct Kafka {
     options: KafkaOptions,
     /// Asks what a committed reader would see.
-    committed: Asker,
+    committed: Arc<Asker>,
     /// Asks what the log holds.
     uncommitted: Arc<Asker>,
     admin: AdminClient<DefaultClientContext>,
@@ -60,7 +60,7 @@ impl Kafka {
         admin_config.set_log_level(RDKafkaLogLevel::Emerg);
         let admin = admin_config.create().map_err(|error| Weather::new(what.clone(), error))?;
         let kafka = Self {
-            committed: Asker::new(&options, Isolation::Committed)?,
+            committed: Arc::new(Asker::new(&options, Isolation::Committed)?),
             uncommitted: Arc::new(Asker::new(&options, Isolation::Uncommitted)?),
             admin,
             options,
@@ -91,6 +91,7 @@ impl Broker for Kafka {
     }
 
     fn lane(&self, slot: Slot, options: &LaneOptions) -> Result<Box<dyn Lane>, Weather> {
-        Ok(Box::new(lane::KafkaLane::take(&self.options, Arc::clone(&self.uncommitted), slot, options)?))
+        let askers = [Arc::clone(&self.uncommitted), Arc::clone(&self.committed)];
+        Ok(Box::new(lane::KafkaLane::take(&self.options, askers, slot, options)?))
     }
 }

@@ -25,6 +25,9 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 /// How long one look into the client's queue may take, so that a change is told soon.
 const STEP: Duration = Duration::from_millis(100);
 
+/// Bound on the errors taken out of the client's queue in one go.
+const MOST_ERRORS: usize = 10_000;
+
 /// How often the broker hears of a member, and so how soon the member hears of a rebalance.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -168,10 +171,17 @@ impl Membership {
         Ok(None)
     }
 
-    /// Looks into the client's queue once.
+    /// Looks into the client's queue. Errors are taken out of it at once, as many as there are: while brokers are
+    /// away they come faster than anybody asks, and a change of slots would be told behind them all.
     fn step(&self, wait: Duration) -> Result<(), Weather> {
         match self.consumer()?.poll(wait) {
-            Some(Err(error)) if is_serious(&error) => {
+            Some(Err(mut error)) if is_serious(&error) => {
+                for _ in 0..MOST_ERRORS {
+                    match self.consumer()?.poll(Duration::ZERO) {
+                        Some(Err(next)) => error = if is_serious(&next) { next } else { error },
+                        _ => break,
+                    }
+                }
                 Err(Weather::new(format!("keep the membership in {}", self.group), error))
             }
             Some(Ok(message)) => {
@@ -239,7 +249,10 @@ impl SlotMember for Membership {
                 return Ok(Some(event));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            self.step(left.min(STEP))?;
+            if let Err(weather) = self.step(left.min(STEP)) {
+                // A change that came behind the error is told first.
+                return self.next_event()?.map_or(Err(weather), |event| Ok(Some(event)));
+            }
             if left.is_zero() {
                 return self.next_event();
             }

@@ -141,9 +141,11 @@ impl Resolver {
                 return resolution.clone();
             }
             // Also while it is asked for again, on behalf of records that came later.
-            Some(State::Unknown(unknown) | State::Due { asked: Asked { unknown, .. }, .. } | State::Asking { unknown, .. })
-                if unknown.counts_for(seen) =>
-            {
+            Some(
+                State::Unknown(unknown)
+                | State::Due { asked: Asked { unknown, .. }, .. }
+                | State::Asking { unknown, .. },
+            ) if unknown.counts_for(seen) => {
                 return Resolution::Violates(Arc::new(Refusal::UnknownId));
             }
             Some(State::Due { said, .. } | State::Asking { said, .. }) => return Resolution::Wait(Arc::clone(said)),

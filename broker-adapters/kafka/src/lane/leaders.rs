@@ -32,6 +32,25 @@ const MANY: usize = 16;
 pub(super) struct Output<'a> {
     pub(super) inbox: &'a TopicPartition,
     pub(super) topic: &'a Topic,
+    /// It is the quarantine's, not the product's.
+    pub(super) quarantine: bool,
+}
+
+/// An output partition that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Doubtful {
+    pub(super) partition: TopicPartition,
+    pub(super) inbox: TopicPartition,
+    pub(super) quarantine: bool,
+}
+
+/// What was found out.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Inbox partitions of which an output cannot be written now, and why.
+    pub(super) away: BTreeMap<TopicPartition, String>,
+    /// Outputs that can be written, and were in doubt.
+    pub(super) serve: Vec<Doubtful>,
 }
 
 /// See the module.
@@ -47,28 +66,25 @@ impl Leaders {
         self.used.clear();
     }
 
-    /// The inbox partitions of which an output cannot be written now, and why.
+    /// Asks about the outputs that are in doubt.
     ///
     /// # Errors
     /// Nobody can be asked.
-    pub(super) fn away(
-        &mut self,
-        asker: &Asker,
-        outputs: &BTreeSet<Output<'_>>,
-    ) -> Result<BTreeMap<TopicPartition, String>, Weather> {
+    pub(super) fn ask(&mut self, asker: &Asker, outputs: &BTreeSet<Output<'_>>) -> Result<Found, Weather> {
         let now = Instant::now();
         let mut doubtful = Vec::new();
-        for output in outputs {
-            let partition = TopicPartition::new(output.topic.clone(), output.inbox.partition);
+        for Output { inbox, topic, quarantine } in outputs.iter().copied() {
+            let partition = TopicPartition::new(topic.clone(), inbox.partition);
             match self.used.get_mut(&partition) {
                 Some(used) if now.duration_since(*used) < TRUSTED => *used = now,
-                _ => doubtful.push((partition, output.inbox)),
+                _ => doubtful.push(Doubtful { partition, inbox: inbox.clone(), quarantine }),
             }
         }
+        let mut found = Found::default();
         if doubtful.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(found);
         }
-        let topics: BTreeSet<&Topic> = doubtful.iter().map(|(partition, _)| &partition.topic).collect();
+        let topics: BTreeSet<&Topic> = doubtful.iter().map(|doubtful| &doubtful.partition.topic).collect();
         let mut known = Known::default();
         if topics.len() > MANY {
             known.learn(&ask(asker, None)?);
@@ -77,18 +93,21 @@ impl Leaders {
                 known.learn(&ask(asker, Some(topic.as_str()))?);
             }
         }
-        let mut away = BTreeMap::new();
-        for (partition, inbox) in doubtful {
-            match known.serves(&partition) {
-                Ok(()) => {
-                    self.used.insert(partition, now);
-                }
+        for doubtful in doubtful {
+            match known.serves(&doubtful.partition) {
+                Ok(()) => found.serve.push(doubtful),
                 Err(why) => {
-                    away.insert(inbox.clone(), why);
+                    found.away.insert(doubtful.inbox, why);
                 }
             }
         }
-        Ok(away)
+        Ok(found)
+    }
+
+    /// These are not in doubt any more.
+    pub(super) fn trust(&mut self, partitions: impl Iterator<Item = TopicPartition>) {
+        let now = Instant::now();
+        self.used.extend(partitions.map(|partition| (partition, now)));
     }
 }
 

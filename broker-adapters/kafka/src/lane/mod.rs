@@ -5,6 +5,7 @@ mod batch;
 mod intake;
 mod leaders;
 mod plan;
+mod remains;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use self::batch::LaneBatch;
 use self::intake::Intake;
 use self::leaders::Leaders;
 use self::plan::{Plan, Sent};
+use self::remains::Remains;
 use crate::asking::{Asker, isolation_name};
 use crate::ffi::{Delivery, Failure, Inlet, Message, Outgoing};
 use crate::offsets::annotated;
@@ -42,10 +44,13 @@ pub(crate) struct KafkaLane {
     slot: Slot,
     options: LaneOptions,
     asker: Arc<Asker>,
+    /// Asks what committed readers see.
+    committed: Arc<Asker>,
     transactor: Transactor,
     intake: Intake,
     batch: LaneBatch,
     leaders: Leaders,
+    remains: Remains,
     /// The last transaction did not end well, and going back has not succeeded yet.
     astray: bool,
     /// How many transactions more send each record alone.
@@ -56,7 +61,7 @@ impl KafkaLane {
     /// Takes the slot: fences its owner first, so that what is read afterwards cannot move any more.
     pub(crate) fn take(
         kafka: &KafkaOptions,
-        asker: Arc<Asker>,
+        [asker, committed]: [Arc<Asker>; 2],
         slot: Slot,
         options: &LaneOptions,
     ) -> Result<Self, Weather> {
@@ -85,10 +90,12 @@ impl KafkaLane {
             slot,
             options: options.clone(),
             asker,
+            committed,
             transactor,
             intake: Intake::new(inlet),
             batch: LaneBatch::default(),
             leaders: Leaders::default(),
+            remains: Remains::default(),
             astray: false,
             careful: 0,
         })
@@ -296,19 +303,58 @@ impl KafkaLane {
         if self.astray { Ok(self.recover()?) } else { Ok(()) }
     }
 
-    /// Refuses a batch whose outputs cannot all be written, before any transaction holds one of them.
+    /// Refuses a batch whose outputs cannot all be written, before any transaction holds one of them, and ends
+    /// what was left open in them.
     fn outputs_serve(&mut self, routes: &[Route], plan: &Plan) -> Result<(), LaneError> {
         let outputs = plan.outputs_wanted(routes, &self.batch, &self.intake);
         if self.transactor.disturbed() {
             self.leaders.forget();
         }
-        let away = self.leaders.away(&self.asker, &outputs)?;
-        if away.is_empty() {
+        let found = self.leaders.ask(&self.asker, &outputs)?;
+        if !found.away.is_empty() {
+            self.give_back()?;
+            let why = found.away.values().cloned().collect::<Vec<_>>().join("; ");
+            return Err(LaneError::Aborted { why, partitions: found.away.into_keys().collect() });
+        }
+        if found.serve.is_empty() {
             return Ok(());
         }
-        self.give_back()?;
-        let why = away.values().cloned().collect::<Vec<_>>().join("; ");
-        Err(LaneError::Aborted { why, partitions: away.into_keys().collect() })
+        let serve: Vec<TopicPartition> = found.serve.iter().map(|doubtful| doubtful.partition.clone()).collect();
+        let aborted = self.remains.of_aborted(&self.committed, &self.asker, found.serve)?;
+        if !aborted.is_empty() {
+            self.end_aborted(&aborted)?;
+        }
+        self.leaders.trust(serve.into_iter());
+        Ok(())
+    }
+
+    /// Ends what an aborted transaction of an earlier producer left open in these partitions: by aborting one that
+    /// touches them.
+    fn end_aborted(&mut self, partitions: &[TopicPartition]) -> Result<(), LaneError> {
+        if let Err(broken) = self.transactor.begin() {
+            return Err(self.broken(broken));
+        }
+        for partition in partitions {
+            let topic = self.transactor.topic(partition.topic.as_str());
+            // Nobody sees it. It has a key because a compacted topic takes nothing without.
+            let sent = topic.and_then(|topic| {
+                let (key, value) = (Some(b"weir".as_slice()), Some([].as_slice()));
+                let partition = partition.partition.0;
+                let record = Outgoing { topic, partition, key, value, timestamp: 0, headers_of: None, index: CONTROL };
+                self.transactor.produce(&record, std::iter::empty)
+            });
+            if let Err(failure) = sent {
+                return Err(self.abandon(LaneError::Aborted { why: failure.text, partitions: Vec::new() }));
+            }
+        }
+        if let Err(broken) = self.transactor.settle() {
+            return Err(self.broken(broken));
+        }
+        let why = "the rest of an aborted transaction is ended".to_owned();
+        if self.transactor.abandon(why) == Broken::Fenced {
+            return Err(self.failed(LaneError::Fenced));
+        }
+        Ok(self.transactor.renew_if_spent()?)
     }
 
     fn transaction(
@@ -336,9 +382,13 @@ impl KafkaLane {
         let mut metadata = metadata.into_iter();
         let offsets: Vec<(TopicPartition, Offset, String)> = outputs
             .iter()
-            .map(|output| (output.inbox.clone(), output.to, metadata.next().unwrap_or_default()))
+            .map(|output| {
+                let metadata = metadata.next().unwrap_or_default();
+                (output.inbox.clone(), output.to, self.remains.write(&output.inbox, &metadata, Some(output)))
+            })
             .collect();
         let done = self.finish(&records, &offsets, flush)?;
+        self.remains.committed(&outputs);
         for output in &outputs {
             self.intake.moved(&output.inbox, output.to);
         }
@@ -360,7 +410,11 @@ impl Lane for KafkaLane {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, LaneError> {
-        Ok(self.intake.committed(partitions)?)
+        let mut found = self.intake.committed(partitions)?;
+        for (inbox, committed) in &mut found {
+            committed.metadata = self.remains.read(inbox, std::mem::take(&mut committed.metadata));
+        }
+        Ok(found)
     }
 
     fn watermarks(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset), LaneError> {
@@ -433,7 +487,9 @@ impl Lane for KafkaLane {
         }
         let positions: Vec<(TopicPartition, Offset, String)> = offsets
             .iter()
-            .map(|(inbox, committed)| (inbox.clone(), committed.offset, committed.metadata.clone()))
+            .map(|(inbox, committed)| {
+                (inbox.clone(), committed.offset, self.remains.write(inbox, &committed.metadata, None))
+            })
             .collect();
         let done = self.finish(&records, &positions, Duration::ZERO)?;
         for (inbox, committed) in offsets {

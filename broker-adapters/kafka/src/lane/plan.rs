@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use broker::{Batch, PartitionOutput, Route};
+use broker::{Batch, Destination, PartitionOutput, Route};
 use schemas::{Offset, Run, TopicPartition};
 
 use super::batch::LaneBatch;
@@ -88,8 +88,12 @@ impl Plan {
         }
         let of = |(inbox, (product, quarantine)): (&'a TopicPartition, (bool, bool))| {
             let destination = intake.held(inbox).map(|held| &held.destination);
-            let topics = destination.map(|to| [product.then_some(&to.product), quarantine.then_some(&to.quarantine)]);
-            topics.into_iter().flatten().flatten().map(move |topic| Output { inbox, topic })
+            let of_one = move |to: &'a Destination| {
+                let product = product.then_some(Output { inbox, topic: &to.product, quarantine: false });
+                let quarantine = quarantine.then_some(Output { inbox, topic: &to.quarantine, quarantine: true });
+                product.into_iter().chain(quarantine)
+            };
+            destination.into_iter().flat_map(of_one)
         };
         batch.partitions().iter().zip(wanted).flat_map(of).collect()
     }
