@@ -315,6 +315,7 @@ mod tests {
             schema_id: SchemaId(1),
             statistics: Statistics::for_contract(&contract),
             contract: Arc::new(contract),
+            decided_at: Timestamp(0),
         })
     }
 
@@ -331,14 +332,14 @@ mod tests {
         let resolve = |seen| resolver.resolve(SchemaId(7), Part::Value, &enforced, seen);
         let first = clock.now().instant;
         assert!(matches!(resolve(first), Resolution::Wait(_)));
-        assert!(resolver.step(&*registry), "it is asked for at once");
+        assert!(resolver.step(&registry), "it is asked for at once");
         // Records with the id go on coming, and one of them asks before the first one does.
         millis.store(100, Ordering::Relaxed);
         let later = clock.now().instant;
         assert!(matches!(resolve(later), Resolution::Wait(_)));
-        assert!(!resolver.step(&*registry), "not twice within a second");
+        assert!(!resolver.step(&registry), "not twice within a second");
         millis.store(1_000, Ordering::Relaxed);
-        assert!(resolver.step(&*registry));
+        assert!(resolver.step(&registry));
         assert!(matches!(resolve(later), Resolution::Wait(_)), "one answer since it was seen");
         assert!(matches!(resolve(first), Resolution::Violates(_)), "two answers since it was seen");
     }
