@@ -1,0 +1,129 @@
+//! What it costs to judge one order of 268 bytes: against copying it, and against decoding it to a tree of
+//! values and asking the same rules. Once with orders that come from memory, as they do behind a broker's
+//! client, and once with a few that stay in the cache. The contenders take turns, so that what else runs on
+//! the machine meets all of them; read the ratios.
+
+mod orders;
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::writer::datum::GenericDatumWriter;
+use contract::{Context, Program, Scratch, Statistics, Verdict};
+
+/// Many times more than the largest cache holds.
+const RECORDS: usize = 400_000;
+/// What the second table uses: it fits in the second-level cache.
+const CACHED: usize = 1_000;
+const ROUNDS: usize = 11;
+
+/// Records in one stretch of memory.
+struct Bodies {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// One way to treat records.
+struct Contender<'a> {
+    name: &'static str,
+    treat: Box<dyn FnMut(&Bodies, usize) + 'a>,
+    /// Nanoseconds per record, one number a round.
+    rounds: Vec<f64>,
+}
+
+impl<'a> Contender<'a> {
+    fn new(name: &'static str, mut each: impl FnMut(&[u8]) + 'a) -> Self {
+        // The loop is inside: only a whole round is called through a pointer.
+        let treat = Box::new(move |bodies: &Bodies, count: usize| {
+            let mut start = 0;
+            for end in bodies.ends.iter().take(count) {
+                each(black_box(&bodies.bytes[start..*end]));
+                start = *end;
+            }
+        });
+        Self { name, treat, rounds: Vec::new() }
+    }
+
+    fn round(&mut self, bodies: &Bodies, count: usize, times: usize) {
+        let start = Instant::now();
+        (0..times).for_each(|_| (self.treat)(bodies, count));
+        self.rounds.push(start.elapsed().as_nanos() as f64 / (count * times) as f64);
+    }
+
+    /// The median and the least; forgets the rounds.
+    fn taken(&mut self) -> (f64, f64) {
+        self.rounds.sort_by(f64::total_cmp);
+        let taken = (self.rounds[self.rounds.len() / 2], self.rounds[0]);
+        self.rounds.clear();
+        taken
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a table is what this program is for")]
+fn table(title: &str, contenders: &mut [Contender<'_>], bodies: &Bodies, count: usize, times: usize) {
+    for _ in 0..ROUNDS {
+        contenders.iter_mut().for_each(|contender| contender.round(bodies, count, times));
+    }
+    let taken: Vec<(f64, f64)> = contenders.iter_mut().map(Contender::taken).collect();
+    let (first, last) = (taken[0].0, taken[taken.len() - 1].0);
+    println!("\n{title}, {ROUNDS} rounds");
+    println!("{:<36} {:>9} {:>9} {:>9} {:>9}", "ns/record", "median", "least", "x memcpy", "x faster");
+    for (contender, (median, least)) in contenders.iter().zip(taken) {
+        let (copies, faster) = (median / first, last / median);
+        println!("{:<36} {median:>9.1} {least:>9.1} {copies:>9.1} {faster:>9.1}", contender.name);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a table is what this program is for")]
+fn main() {
+    let theirs = apache_avro::Schema::parse_str(orders::SCHEMA).expect("a schema");
+    let writer = GenericDatumWriter::builder(&theirs).build().expect("a writer");
+    let reader = GenericDatumReader::builder(&theirs).build().expect("a reader");
+    let (plain, measured) = (Arc::new(orders::contract(false)), Arc::new(orders::contract(true)));
+    let program = Program::compile(&plain.schema, &plain).expect("resolves");
+    let measuring = Program::compile(&measured.schema, &measured).expect("resolves");
+    let context = Context { key: None, key_schema: None, now: orders::NOW };
+    let mut scratch = Scratch::default();
+
+    let mut random = orders::Random(1);
+    let mut bodies = Bodies { bytes: Vec::new(), ends: Vec::new() };
+    let mut broken = 0;
+    for _ in 0..RECORDS {
+        let body = writer.write_value_to_vec(orders::order(&mut random)).expect("encodes");
+        let value = reader.read_value(&mut &body[..]).expect("decodes");
+        let conforms = program.judge(&body, &context, &mut scratch, None) == Verdict::Conforms;
+        assert_eq!(conforms, orders::keeps(&value), "both ways judge alike");
+        broken += usize::from(!conforms);
+        bodies.bytes.extend_from_slice(&body);
+        bodies.ends.push(bodies.bytes.len());
+    }
+    let share = 100.0 * broken as f64 / RECORDS as f64;
+    println!("{RECORDS} orders of {} bytes, {share:.1} % break a rule", bodies.bytes.len() / RECORDS);
+
+    let mut copy = vec![0_u8; 4_096];
+    let (mut scratches, mut counted, mut all) =
+        ([(); 3].map(|()| Scratch::default()), Statistics::new(&program), Statistics::new(&measuring));
+    let [first, second, third] = &mut scratches;
+    let mut contenders = [
+        Contender::new("memcpy", |body| {
+            copy[..body.len()].copy_from_slice(body);
+            black_box(&mut copy);
+        }),
+        Contender::new("program", |body| {
+            black_box(program.judge(body, &context, first, None));
+        }),
+        Contender::new("program + statistics", |body| {
+            black_box(program.judge(body, &context, second, Some(&mut counted)));
+        }),
+        Contender::new("program + statistics + sketches", |body| {
+            black_box(measuring.judge(body, &context, third, Some(&mut all)));
+        }),
+        Contender::new("apache-avro Value + same rules", |mut body| {
+            black_box(reader.read_value(&mut body).is_ok_and(|value| orders::keeps(&value)));
+        }),
+    ];
+    table("From memory", &mut contenders, &bodies, RECORDS, 1);
+    table("In the cache", &mut contenders, &bodies, CACHED, 50);
+}
