@@ -11,10 +11,10 @@ use contract::{
 use schemas::Timestamp;
 
 /// `now` of the rules.
-pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 /// The order's schema.
-pub const SCHEMA: &str = r#"{"type":"record","name":"Order","fields":[
+pub(crate) const SCHEMA: &str = r#"{"type":"record","name":"Order","fields":[
   {"name":"order_id","type":"string"},
   {"name":"customer_id","type":"string"},
   {"name":"status","type":{"type":"enum","name":"State","symbols":["NEW","PAID","SHIPPED","DONE","LOST"]}},
@@ -65,7 +65,7 @@ fn rules() -> Vec<Rule> {
 
 /// The contract; `measures`: with distinct orders and customers, the total's quantiles and the orders' delay
 /// on top of what is measured of every field.
-pub fn contract(measures: bool) -> Contract {
+pub(crate) fn contract(measures: bool) -> Contract {
     let settings = Settings {
         partitions: 1,
         replication: None,
@@ -118,7 +118,7 @@ pub fn contract(measures: bool) -> Contract {
 }
 
 /// The six rules on a tree of values.
-pub fn keeps(value: &Value) -> bool {
+pub(crate) fn keeps(value: &Value) -> bool {
     let Value::Record(fields) = value else { return false };
     fields.iter().all(|(name, value)| match (name.as_str(), value) {
         ("total", Value::Double(total)) => (0.0..=100_000.0).contains(total),
@@ -132,7 +132,7 @@ pub fn keeps(value: &Value) -> bool {
 }
 
 /// Random numbers that are the same in every run (SplitMix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -157,7 +157,7 @@ impl Random {
 }
 
 /// The next order.
-pub fn order(random: &mut Random) -> Value {
+pub(crate) fn order(random: &mut Random) -> Value {
     // Twelve in a thousand break one of the six rules.
     let broken = (random.below(1_000) < 12).then(|| random.below(6));
     let text = |text: String| Value::String(text);

@@ -146,7 +146,33 @@ impl Fail {
 
 /// The value of a tree of type bool.
 pub(super) fn truth(root: &Node, found: &[Found<'_>], now: Timestamp) -> Result<bool, Fail> {
-    Evaluation { found, now }.bool(root)
+    match at_once(root, found, now) {
+        Some(truth) => Ok(truth),
+        None => Evaluation { found, now }.bool(root),
+    }
+}
+
+/// What most conditions are, an input compared with `now` or a literal, without walking the tree; `None`
+/// where it is something else, or needs one of the tree's other answers.
+#[inline]
+fn at_once(root: &Node, found: &[Found<'_>], now: Timestamp) -> Option<bool> {
+    let Node::Compare(relation, sides) = root else { return None };
+    let [Node::Input { index, read }, other] = &**sides else { return None };
+    let Some(Found::Int(value)) = found.get(*index) else { return None };
+    let order = match (read, other) {
+        (Read::Time(unit), Node::Now) => (i128::from(*value) * unit).cmp(&(i128::from(now.0) * 1_000_000)),
+        (Read::Time(unit), Node::Const(Const::Time(literal))) => (i128::from(*value) * unit).cmp(literal),
+        (Read::Plain, Node::Const(Const::Int(literal))) => value.cmp(literal),
+        _ => return None,
+    };
+    Some(match relation {
+        Relation::Less => order.is_lt(),
+        Relation::LessOrEqual => order.is_le(),
+        Relation::Greater => order.is_gt(),
+        Relation::GreaterOrEqual => order.is_ge(),
+        Relation::Equal => order.is_eq(),
+        Relation::NotEqual => order.is_ne(),
+    })
 }
 
 struct Evaluation<'a> {

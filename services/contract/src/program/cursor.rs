@@ -68,6 +68,12 @@ impl<'a> Cursor<'a> {
         Self { rest: bytes }
     }
 
+    /// What is left.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// How many bytes are left.
     #[inline(always)]
     pub(super) fn left(&self) -> usize {

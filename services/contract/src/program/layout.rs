@@ -30,8 +30,8 @@ pub(super) struct Layout {
     pub(super) leaves: Vec<Leaf>,
     /// How many leaves have a sketch of distinct values.
     pub(super) sketches: usize,
-    /// Some leaf has quantiles or is the event's time.
-    pub(super) sampled: bool,
+    /// The leaves that have quantiles or are the event's time.
+    pub(super) sampled: Vec<u32>,
 }
 
 /// A measured field.
@@ -59,7 +59,7 @@ impl Layout {
             rules: built_in.chain(rules).chain(conditions).collect(),
             leaves: Vec::new(),
             sketches: 0,
-            sampled: false,
+            sampled: Vec::new(),
         };
         let mut walk =
             Walk { schema: &contract.schema, measures: &contract.measures, path: Vec::new(), within: Vec::new() };
@@ -107,7 +107,9 @@ impl Walk<'_> {
             layout.sketches += 1;
             layout.sketches as u32 - 1
         });
-        layout.sampled |= asked(|measure| measure.quantiles || measure.event_time);
+        if asked(|measure| measure.quantiles || measure.event_time) {
+            layout.sampled.push(layout.leaves.len() as u32);
+        }
         let event_time = asked(|measure| measure.event_time).then(|| per_millisecond(self.schema.node(node).logical));
         layout.leaves.push(Leaf {
             text: path.to_string(),

@@ -10,6 +10,7 @@ mod checks;
 mod compile;
 mod cursor;
 mod defaults;
+mod fast;
 mod formats;
 mod key;
 mod layout;
@@ -33,6 +34,7 @@ use crate::avro;
 use crate::cel::Found;
 use crate::model::{Contract, RuleId, Severity};
 use compile::Code;
+use fast::Fast;
 use layout::Layout;
 
 pub use avro_key::{KeyProgram, KeySchema, key_schema};
@@ -56,6 +58,8 @@ pub struct Program {
     contract: Arc<Contract>,
     layout: Arc<Layout>,
     code: Code,
+    /// Passes for records that keep the contract: of those that are only judged, of those that are measured.
+    fast: [Option<Fast>; 2],
 }
 
 /// Why records written with a schema can never be read with the contract's, in a sentence, with the path.
@@ -115,7 +119,8 @@ impl Program {
     pub fn compile(writer: &avro::Schema, contract: &Arc<Contract>) -> Result<Self, Unresolvable> {
         let layout = Layout::of(contract);
         let code = compile::compile(writer, contract, &layout)?;
-        Ok(Self { contract: Arc::clone(contract), layout, code })
+        let fast = [false, true].map(|measuring| Fast::lower(&code, &layout, measuring));
+        Ok(Self { contract: Arc::clone(contract), layout, code, fast })
     }
 
     /// The contract it judges by.
@@ -145,7 +150,8 @@ impl Program {
         // Slots live on the stack, because they borrow from the record.
         match self.code.slots {
             0 => self.judge_with(body, context, &mut [], scratch),
-            1..=8 => self.judge_with(body, context, &mut [Found::Null; 8], scratch),
+            1..=2 => self.judge_with(body, context, &mut [Found::Null; 2], scratch),
+            3..=8 => self.judge_with(body, context, &mut [Found::Null; 8], scratch),
             9..=32 => self.judge_with(body, context, &mut [Found::Null; 32], scratch),
             many => self.judge_with(body, context, &mut vec![Found::Null; many], scratch),
         }
@@ -156,8 +162,24 @@ impl Program {
         verdict
     }
 
+    /// Whether the fast pass has seen that all is well with the record's values.
+    fn swiftly<'a>(&'a self, body: &'a [u8], slots: &mut [Found<'a>], scratch: &mut Scratch) -> bool {
+        let done = match (&self.fast, scratch.measuring) {
+            ([Some(fast), _], false) => fast.walk::<false>(self, body, slots, scratch),
+            ([_, Some(fast)], true) => fast.walk::<true>(self, body, slots, scratch),
+            _ => return false,
+        };
+        if !done {
+            slots.fill(Found::Null);
+            scratch.begin(self, scratch.measuring);
+        }
+        done
+    }
+
     fn judge_with<'a>(&'a self, body: &'a [u8], context: &Context<'_>, slots: &mut [Found<'a>], scratch: &mut Scratch) {
-        if let Err(broken) = self.run(body, slots, scratch) {
+        if !self.swiftly(body, slots, scratch)
+            && let Err(broken) = self.run(body, slots, scratch)
+        {
             scratch.forget();
             let message = format!("{}, at byte {}", broken.fault, broken.at);
             self.violates(body, broken.pc, RULE_MALFORMED, None, &message, scratch);

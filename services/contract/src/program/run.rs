@@ -216,17 +216,9 @@ impl Program {
 
     #[inline]
     fn convert<'a>(&'a self, op: Op, value: Value<'a>, body: &[u8], pc: usize, scratch: &mut Scratch) -> Value<'a> {
-        let message = match (op, value) {
-            (Op::FloatOfInt, Value::Int(number)) => return Value::Float(f64::from(number as f32)),
-            (Op::DoubleOfInt, Value::Int(number)) => return Value::Float(number as f64),
-            (Op::BytesOfText, Value::Text(text)) => return Value::Bytes(text),
-            (Op::TextOfBytes, Value::Bytes(bytes)) if std::str::from_utf8(bytes).is_ok() => return Value::Text(bytes),
-            (Op::Decimal, Value::Bytes(bytes)) => match value::decimal(bytes) {
-                Some(number) => return Value::Decimal(number),
-                None => "must be a decimal of 1 to 38 digits",
-            },
-            (Op::TextOfBytes, _) => "must be text in UTF-8, because the contract reads these bytes as a string",
-            (_, value) => return value,
+        let message = match converted(op, value) {
+            Ok(value) => return value,
+            Err(message) => message,
         };
         scratch.unreadable = true;
         self.violates(body, pc, RULE_TYPE, value.shown(0), message, scratch);
@@ -386,7 +378,26 @@ fn outside(next: Result<usize, Fault>, pc: &mut usize, scratch: &mut Scratch) ->
     next
 }
 
-fn wanted(value: Value<'_>, want: Want, items: u64) -> Found<'_> {
+/// The value in the representation that the op asks for; `Err` says what it should have been.
+#[inline]
+pub(super) fn converted(op: Op, value: Value<'_>) -> Result<Value<'_>, &'static str> {
+    Ok(match (op, value) {
+        (Op::FloatOfInt, Value::Int(number)) => Value::Float(f64::from(number as f32)),
+        (Op::DoubleOfInt, Value::Int(number)) => Value::Float(number as f64),
+        (Op::BytesOfText, Value::Text(text)) => Value::Bytes(text),
+        (Op::TextOfBytes, Value::Bytes(bytes)) if std::str::from_utf8(bytes).is_ok() => Value::Text(bytes),
+        (Op::TextOfBytes, _) => {
+            return Err("must be text in UTF-8, because the contract reads these bytes as a string");
+        }
+        (Op::Decimal, Value::Bytes(bytes)) => match value::decimal(bytes) {
+            Some(number) => Value::Decimal(number),
+            None => return Err("must be a decimal of 1 to 38 digits"),
+        },
+        (_, value) => value,
+    })
+}
+
+pub(super) fn wanted(value: Value<'_>, want: Want, items: u64) -> Found<'_> {
     match (want, value) {
         (_, Value::Null) => Found::Null,
         (Want::Value, value) => value.found(),

@@ -15,6 +15,8 @@ pub struct Scratch {
     pub(super) seen: Vec<Seen>,
     /// A number per measured field, see `statistics::staged`.
     pub(super) staged: Vec<f64>,
+    /// For each measured text, how many bytes of the record lie behind it: the fast pass's.
+    pub(super) behind: Vec<u32>,
     /// A hash per sketch.
     pub(super) hashes: Vec<u64>,
     /// Violations per rule; zero but for those in `hits`.
@@ -89,24 +91,39 @@ impl Scratch {
         self.forget();
         self.frames.clear();
         self.seen.clear();
-        self.counts.resize(program.layout.rules.len().max(self.counts.len()), 0);
-        if !measuring {
-            return;
+        let rules = program.layout.rules.len();
+        if self.counts.len() < rules {
+            self.counts.resize(rules, 0);
         }
-        self.staged.resize(program.layout.leaves.len(), statistics::NULL);
+        if measuring {
+            self.stage(program);
+        }
+    }
+
+    /// All measured fields are null, until they are found.
+    fn stage(&mut self, program: &Program) {
+        let (leaves, sketches) = (program.layout.leaves.len(), program.layout.sketches);
+        if self.staged.len() != leaves {
+            self.staged.resize(leaves, statistics::NULL);
+            self.behind.resize(leaves, 0);
+        }
         self.staged.fill(statistics::NULL);
-        self.hashes.resize(program.layout.sketches, 0);
+        if self.hashes.len() != sketches {
+            self.hashes.resize(sketches, 0);
+        }
         self.hashes.fill(0);
     }
 
     /// Forgets all violations: those of a record that turned out to be malformed mean nothing.
     pub(super) fn forget(&mut self) {
-        for rule in self.hits.drain(..) {
-            if let Some(count) = self.counts.get_mut(rule as usize) {
-                *count = 0;
+        if !self.hits.is_empty() {
+            for rule in self.hits.drain(..) {
+                if let Some(count) = self.counts.get_mut(rule as usize) {
+                    *count = 0;
+                }
             }
+            self.kept.clear();
         }
-        self.kept.clear();
         self.held = false;
         self.unreadable = false;
     }

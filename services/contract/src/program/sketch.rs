@@ -119,11 +119,27 @@ fn fold(value: u64) -> u64 {
     (wide as u64) ^ (wide >> 64) as u64
 }
 
+/// How many buckets next to each other are counted without looking for them: numbers whose greatest is up to
+/// 2^32 times the least.
+const NEAR: usize = 512;
+
 /// A histogram of numbers in buckets that grow with them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Histogram {
-    buckets: Vec<(i32, i64)>,
+    /// The counts of the bucket `first` and those behind it, at most [`NEAR`].
+    near: Vec<i64>,
+    first: i32,
+    /// All others, ascending.
+    far: Vec<(i32, i64)>,
 }
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_buckets() == other.to_buckets()
+    }
+}
+
+impl Eq for Histogram {}
 
 impl Histogram {
     /// Takes in a number; what is no number is not taken in.
@@ -134,15 +150,38 @@ impl Histogram {
         }
     }
 
+    #[inline]
     fn add(&mut self, index: i32, count: i64) {
-        match self.buckets.binary_search_by_key(&index, |(index, _)| *index) {
+        match self.near.get_mut(index.wrapping_sub(self.first) as u32 as usize) {
+            Some(counted) => *counted += count,
+            None => self.add_far(index, count),
+        }
+    }
+
+    /// The first bucket of all lies in the middle of those that are near.
+    #[inline(never)]
+    fn add_far(&mut self, index: i32, count: i64) {
+        if self.near.is_empty() {
+            self.near.resize(NEAR, 0);
+            self.first = index.saturating_sub(NEAR as i32 / 2);
+            return self.add(index, count);
+        }
+        match self.far.binary_search_by_key(&index, |(index, _)| *index) {
             Ok(at) => {
-                if let Some((_, counted)) = self.buckets.get_mut(at) {
+                if let Some((_, counted)) = self.far.get_mut(at) {
                     *counted += count;
                 }
             }
-            Err(at) => self.buckets.insert(at, (index, count)),
+            Err(at) => self.far.insert(at, (index, count)),
         }
+    }
+
+    /// Its buckets, ascending; none is empty.
+    fn buckets(&self) -> impl Iterator<Item = (i32, i64)> + '_ {
+        let near = self.near.iter().zip(self.first..).map(|(count, index)| (index, *count));
+        let split = self.far.partition_point(|(index, _)| *index < self.first);
+        let (before, behind) = self.far.split_at_checked(split).unwrap_or_default();
+        before.iter().copied().chain(near).chain(behind.iter().copied()).filter(|(_, count)| *count != 0)
     }
 
     /// Takes in another histogram.
@@ -154,23 +193,24 @@ impl Histogram {
 
     /// Its buckets, ascending.
     pub fn to_buckets(&self) -> Vec<Bucket> {
-        self.buckets.iter().map(|(index, count)| Bucket { index: *index, count: *count }).collect()
+        self.buckets().map(|(index, count)| Bucket { index, count }).collect()
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.buckets.clear();
+        self.near.clear();
+        self.far.clear();
     }
 
     /// The number below which the fraction `q` (0 to 1) of all lies, within 3.1 %; `None` where it is empty.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let total: i64 = self.buckets.iter().map(|(_, count)| count).sum();
+        let total: i64 = self.buckets().map(|(_, count)| count).sum();
         let wanted = q.clamp(0.0, 1.0) * total as f64;
         let mut passed = 0;
-        for (index, count) in &self.buckets {
+        for (index, count) in self.buckets() {
             passed += count;
             if passed as f64 >= wanted {
-                let (low, high) = bucket_bounds(*index);
+                let (low, high) = bucket_bounds(index);
                 return Some(low / 2.0 + high / 2.0);
             }
         }

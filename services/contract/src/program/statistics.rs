@@ -11,7 +11,7 @@ use std::sync::Arc;
 use schemas::{Bucket, FieldQuality, Timestamp, ViolationCount};
 
 use super::checks::scalars;
-use super::layout::Layout;
+use super::layout::{Layout, Leaf};
 use super::sketch::{Distinct, Histogram, hash};
 use super::value::Value;
 use super::{Program, Scratch, Verdict};
@@ -52,15 +52,50 @@ pub(super) fn hashed(value: Value<'_>) -> u64 {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Field {
-    count: i64,
-    nulls: i64,
-    min: f64,
-    max: f64,
+/// What is kept of every measured field, each in its own array, so that many fields are taken in at once.
+#[derive(Debug, Clone, PartialEq)]
+struct Fields {
+    nulls: Vec<i64>,
+    min: Vec<f64>,
+    max: Vec<f64>,
 }
 
-const EMPTY: Field = Field { count: 0, nulls: 0, min: f64::INFINITY, max: f64::NEG_INFINITY };
+impl Fields {
+    fn new(count: usize) -> Self {
+        Self { nulls: vec![0; count], min: vec![f64::INFINITY; count], max: vec![f64::NEG_INFINITY; count] }
+    }
+
+    fn clear(&mut self) {
+        self.nulls.fill(0);
+        self.min.fill(f64::INFINITY);
+        self.max.fill(f64::NEG_INFINITY);
+    }
+
+    /// Takes in one record's values.
+    #[inline]
+    fn take_in(&mut self, staged: &[f64]) {
+        for (nulls, value) in self.nulls.iter_mut().zip(staged) {
+            *nulls += i64::from(value.to_bits() == NULL.to_bits());
+        }
+        // Comparisons with NaN, null's too, are false, so that it changes neither.
+        for ((min, max), value) in self.min.iter_mut().zip(&mut self.max).zip(staged) {
+            *min = if *value < *min { *value } else { *min };
+            *max = if *value > *max { *value } else { *max };
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (nulls, more) in self.nulls.iter_mut().zip(&other.nulls) {
+            *nulls += more;
+        }
+        for (min, more) in self.min.iter_mut().zip(&other.min) {
+            *min = min.min(*more);
+        }
+        for (max, more) in self.max.iter_mut().zip(&other.max) {
+            *max = max.max(*more);
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Broken {
@@ -75,7 +110,7 @@ pub struct Statistics {
     broken: Vec<Broken>,
     /// Decided outside the program under ids it does not know, at most a few.
     outside: Vec<(RuleId, bool, Broken)>,
-    fields: Vec<Field>,
+    fields: Fields,
     distinct: Vec<Distinct>,
     histograms: Vec<Histogram>,
     delay: Histogram,
@@ -97,7 +132,7 @@ impl Statistics {
         Self {
             broken: vec![Broken::default(); layout.rules.len()],
             outside: Vec::new(),
-            fields: vec![EMPTY; layout.leaves.len()],
+            fields: Fields::new(layout.leaves.len()),
             distinct: vec![Distinct::default(); layout.sketches],
             histograms: vec![Histogram::default(); layout.leaves.len()],
             delay: Histogram::default(),
@@ -144,32 +179,23 @@ impl Statistics {
             return;
         }
         self.records += 1;
-        for (field, value) in self.fields.iter_mut().zip(&scratch.staged) {
-            if value.to_bits() == NULL.to_bits() {
-                field.nulls += 1;
-            } else {
-                field.count += 1;
-                // Comparisons with NaN are false, so it changes neither.
-                if *value < field.min {
-                    field.min = *value;
-                }
-                if *value > field.max {
-                    field.max = *value;
-                }
-            }
-        }
+        self.fields.take_in(&scratch.staged);
         for (sketch, hash) in self.distinct.iter_mut().zip(&scratch.hashes) {
             if *hash != 0 {
                 sketch.insert(*hash);
             }
         }
-        if self.layout.sampled {
-            self.sample(scratch, now);
-        }
+        self.sample(scratch, now);
     }
 
     fn sample(&mut self, scratch: &Scratch, now: Timestamp) {
-        for ((leaf, histogram), value) in self.layout.leaves.iter().zip(&mut self.histograms).zip(&scratch.staged) {
+        for index in &self.layout.sampled {
+            let index = *index as usize;
+            let (Some(leaf), Some(histogram), Some(value)) =
+                (self.layout.leaves.get(index), self.histograms.get_mut(index), scratch.staged.get(index))
+            else {
+                continue;
+            };
             if leaf.quantiles {
                 histogram.insert(*value * leaf.unit);
             }
@@ -192,12 +218,7 @@ impl Statistics {
             return;
         }
         self.records += other.records;
-        for (field, more) in self.fields.iter_mut().zip(&other.fields) {
-            field.count += more.count;
-            field.nulls += more.nulls;
-            field.min = field.min.min(more.min);
-            field.max = field.max.max(more.max);
-        }
+        self.fields.merge(&other.fields);
         for (sketch, more) in self.distinct.iter_mut().zip(&other.distinct) {
             sketch.merge(more);
         }
@@ -236,7 +257,7 @@ impl Statistics {
     pub fn clear(&mut self) {
         self.broken.fill(Broken::default());
         self.outside.clear();
-        self.fields.fill(EMPTY);
+        self.fields.clear();
         self.distinct.iter_mut().for_each(Distinct::clear);
         self.histograms.iter_mut().for_each(Histogram::clear);
         self.delay.clear();
@@ -262,19 +283,21 @@ impl Statistics {
     }
 
     fn field_parts(&self) -> Vec<FieldQuality> {
-        let of = |((leaf, field), histogram): ((&super::layout::Leaf, &Field), &Histogram)| {
-            let there = leaf.number && field.min <= field.max;
+        let Fields { nulls, min, max } = &self.fields;
+        let kept = nulls.iter().zip(min).zip(max).zip(&self.histograms);
+        let of = |(leaf, (((nulls, min), max), histogram)): (&Leaf, (((&i64, &f64), &f64), &Histogram))| {
+            let there = leaf.number && min <= max;
             FieldQuality {
                 path: leaf.text.clone(),
-                count: field.count,
-                nulls: field.nulls,
-                min: there.then_some(field.min * leaf.unit),
-                max: there.then_some(field.max * leaf.unit),
+                count: self.records - nulls,
+                nulls: *nulls,
+                min: there.then_some(min * leaf.unit),
+                max: there.then_some(max * leaf.unit),
                 distinct: leaf.sketch.and_then(|sketch| self.distinct.get(sketch as usize)).map(Distinct::to_bytes),
                 histogram: histogram.to_buckets(),
             }
         };
-        self.layout.leaves.iter().zip(&self.fields).zip(&self.histograms).map(of).collect()
+        self.layout.leaves.iter().zip(kept).map(of).collect()
     }
 }
 

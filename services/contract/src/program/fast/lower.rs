@@ -135,12 +135,15 @@ impl Lowering<'_> {
 
     /// An op that may read any bytes.
     fn raw(&mut self, op: Op) {
-        if std::mem::take(&mut self.pending) {
-            self.emit(Op::Utf8);
+        match (std::mem::take(&mut self.pending), op) {
+            (true, Op::Skip(size)) => return self.emit(Op::Utf8Skip(size)),
+            (true, Op::Double { leaf }) => return self.emit(Op::Utf8Double { leaf }),
+            (true, Op::End) | (false, _) => {}
+            (true, _) => self.emit(Op::Utf8),
         }
         if let Op::Skip(more) = op
             && self.label != self.fast.ops.len()
-            && let Some(Op::Skip(count)) = self.fast.ops.last_mut()
+            && let Some(Op::Skip(count) | Op::Utf8Skip(count)) = self.fast.ops.last_mut()
             && let Some(sum) = count.checked_add(more)
         {
             *count = sum;
@@ -280,7 +283,7 @@ impl Lowering<'_> {
     fn looked_at(&self, index: usize) -> bool {
         match self.op(index) {
             Some(Exact::Jump(to)) => self.looked_at(to as usize),
-            Some(op) => !reads(op) && looks(op),
+            Some(op) => looks(op),
             None => false,
         }
     }
@@ -320,6 +323,11 @@ impl Lowering<'_> {
             return general(self);
         }
         match read {
+            (Exact::Text, _) if looks.not_null => {
+                self.note_text(&looks);
+                self.light(Op::ThereText { null: byte, leaf: looks.measured() });
+                self.look(Register::Text, &looks)?;
+            }
             _ if looks.not_null => {
                 self.light(Op::There { null: byte });
                 self.fused(read, &looks)?;
@@ -372,7 +380,7 @@ impl Lowering<'_> {
         match read.0 {
             Exact::Text => {
                 self.note_text(looks);
-                self.light(Op::Text { leaf });
+                self.text(leaf, looks.plain());
                 self.look(Register::Text, looks)?;
             }
             Exact::Long if looks.plain() && looks.leaf.is_none() => self.raw(Op::Varint),
@@ -417,6 +425,32 @@ impl Lowering<'_> {
         Some(true)
     }
 
+    /// A text; several in a row that nothing else looks at become one op.
+    fn text(&mut self, leaf: u16, alone: bool) {
+        let follows = |first: u16, count: u8| match first {
+            UNMEASURED => leaf == UNMEASURED,
+            _ => leaf != UNMEASURED && first.checked_add(u16::from(count)) == Some(leaf),
+        };
+        if alone && self.label != self.fast.ops.len() {
+            match self.fast.ops.last_mut() {
+                Some(Op::Texts { count, leaf: first }) if *count < u8::MAX && follows(*first, *count) => {
+                    *count += 1;
+                    return;
+                }
+                Some(last) => {
+                    if let Op::Text { leaf: first } = *last
+                        && follows(first, 1)
+                    {
+                        *last = Op::Texts { count: 2, leaf: first };
+                        return;
+                    }
+                }
+                None => {}
+            }
+        }
+        self.light(Op::Text { leaf });
+    }
+
     fn note_text(&mut self, looks: &Looks) {
         self.fast.texts.extend(looks.leaf);
     }
@@ -448,18 +482,22 @@ impl Lowering<'_> {
                     self.fast.lengths.push((*min, *max));
                     self.emit(Op::LengthIn(index));
                 }
-                (Test::Range { min, max }, Register::Float)
-                    if let Some(bounds) = floats(min.as_ref(), max.as_ref()) =>
-                {
-                    let index = self.fast.floats.len() as u32;
-                    self.fast.floats.push(bounds);
-                    self.emit(Op::FloatIn(index));
-                }
+                (Test::Range { min, max }, Register::Float) => match floats(min.as_ref(), max.as_ref()) {
+                    Some(bounds) => {
+                        let index = self.fast.floats.len() as u32;
+                        self.fast.floats.push(bounds);
+                        self.emit(Op::FloatIn(index));
+                    }
+                    None => generally(self, Exact::Check(*check)),
+                },
                 _ => generally(self, Exact::Check(*check)),
             }
         }
         for other in &looks.others {
-            generally(self, *other);
+            match (*other, register) {
+                (Exact::Slot { slot, want: Want::Value }, Register::Int) => self.emit(Op::SlotOfInt(slot)),
+                _ => generally(self, *other),
+            }
         }
         match (looks.hash, register) {
             (Some(sketch), Register::Text) => self.emit(Op::Hash(sketch)),
@@ -479,13 +517,18 @@ fn reads(op: Exact) -> bool {
 /// Whether the op looks at the register, or changes it.
 fn looks(op: Exact) -> bool {
     use exact::Op::{BytesOfText, Check, Decimal, Distinct, DoubleOfInt, FloatOfInt, Slot, Stat, TextOfBytes};
-    match op {
-        Slot { want, .. } => matches!(want, Want::Value | Want::Presence | Want::Items),
-        _ => matches!(
-            op,
-            Check(_) | Stat { .. } | Distinct { .. } | FloatOfInt | DoubleOfInt | TextOfBytes | BytesOfText | Decimal
-        ),
-    }
+    matches!(
+        op,
+        Check(_)
+            | Slot { .. }
+            | Stat { .. }
+            | Distinct { .. }
+            | FloatOfInt
+            | DoubleOfInt
+            | TextOfBytes
+            | BytesOfText
+            | Decimal
+    )
 }
 
 /// Bounds of doubles with both ends included; `None` where they cannot be said so.

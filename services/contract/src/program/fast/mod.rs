@@ -25,7 +25,19 @@ enum Op {
     Utf8,
     /// Bytes that nothing looks at.
     Skip(u32),
+    /// Both.
+    Utf8Skip(u32),
     Text {
+        leaf: u16,
+    },
+    /// Several, staged as this leaf and those that follow it.
+    Texts {
+        count: u8,
+        leaf: u16,
+    },
+    /// A text in a union with null that must not be null.
+    ThereText {
+        null: u8,
         leaf: u16,
     },
     /// `null`: the byte that says null; the other of 0 and 2 says text.
@@ -57,6 +69,10 @@ enum Op {
         null: u8,
     },
     Double {
+        leaf: u16,
+    },
+    /// [`Op::Utf8`] and [`Op::Double`].
+    Utf8Double {
         leaf: u16,
     },
     Bytes {
@@ -96,6 +112,7 @@ enum Op {
     FloatIn(u32),
     ItemsIn(u32),
     Hash(u32),
+    SlotOfInt(u32),
     // Whatever is rare takes the exact program's op, whose register is filled by reading or by `Load`.
     Load(Register),
     Read(u32),
