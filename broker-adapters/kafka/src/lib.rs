@@ -27,6 +27,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use schemas::{Slot, TopicPartition, TransactionalId};
 
+pub use ffi::give_back_memory;
 pub use options::{KafkaOptions, parse_client_properties};
 pub use registry::{HttpRegistry, RegistryAccess};
 

@@ -15,6 +15,8 @@ use crate::{BUILD, CliError, Global, Outcome, bootstrap};
 
 /// Between two questions to broker and registry whether they serve.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Between two returns of free memory to the system.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(10);
 /// For blocking calls that are still under way when everything else has ended.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 const RESTART: OnFailure = OnFailure::Restart(Backoff {
@@ -106,6 +108,16 @@ impl Process {
             async move {
                 upkeep.await;
                 Ok::<(), std::io::Error>(())
+            }
+        });
+        let shutdown = self.shutdown.clone();
+        supervisor.task("memory", RESTART, move || {
+            let shutdown = shutdown.clone();
+            async move {
+                while tokio::time::timeout(GIVE_BACK_EVERY, shutdown.stopped()).await.is_err() {
+                    tokio::task::spawn_blocking(kafka::give_back_memory).await.map_err(|error| error.to_string())?;
+                }
+                Ok::<(), String>(())
             }
         });
         let registry = self.registry.take();
