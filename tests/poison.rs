@@ -60,6 +60,14 @@ fn every_kind_of_poison_for_every_type_is_held_back() {
 }
 
 #[test]
+fn ids_that_nobody_registered_stall_no_partition() {
+    let backbone = readings("ids");
+    let mut enforcer = backbone.enforcer_with("enforcer", &[]);
+    check("check_ids.py", &backbone, &["3000"]);
+    enforcer.assert_untroubled();
+}
+
+#[test]
 fn what_only_the_product_topic_refuses_is_a_verdict() {
     let backbone = parcels("limits", &[("value: 1200000", "value: 60000")]);
     // Sent before the enforcer starts, so that it meets all of it in few batches.

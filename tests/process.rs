@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::sandbox::Guarded;
+use crate::sandbox::{Guarded, wait_for};
 
 /// An enforcer's process, and what it says about itself.
 #[derive(Debug)]
@@ -76,7 +76,9 @@ impl Enforcer {
         assert_eq!(self.process.ended(), None, "it ended:\n{}", self.log());
         assert_eq!(self.metric("weir_role_up", "enforcer"), Some(1.0), "{}", self.log());
         assert_eq!(self.metric("weir_role_restarts_total", "").unwrap_or(0.0), 0.0, "{}", self.log());
-        assert_eq!(self.metric("weir_enforcer_waiting_partitions", ""), Some(0.0), "{}", self.log());
+        wait_for("no partition waits", Duration::from_secs(10), || {
+            (self.metric("weir_enforcer_waiting_partitions", "") == Some(0.0)).then_some(())
+        });
         assert!(!self.log().contains("panicked"), "{}", self.log());
     }
 }
