@@ -311,8 +311,9 @@ impl Checker<'_> {
             if matches!(self.schema.node(place.node).kind, Kind::Array(_) | Kind::Map(_)) {
                 let path = format!("size({})", place.path);
                 let index = self.input(place.path, Want::Items);
+                // Null has no size, though it equals null where it is compared as it is.
                 return Ok(Typed {
-                    node: Node::Input { index, read: Read::Plain },
+                    node: Node::Size(Box::new(Node::Input { index, read: Read::Plain })),
                     kind: Type::Int,
                     offset,
                     path: Some(path),

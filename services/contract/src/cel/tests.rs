@@ -24,6 +24,7 @@ const SCHEMA: &str = r#"{"type":"record","name":"Order","fields":[
    {"name":"age","type":"int"}]}]},
  {"name":"lines","type":{"type":"array","items":"string"}},
  {"name":"labels","type":{"type":"map","values":"string"}},
+ {"name":"notes","type":["null",{"type":"array","items":"string"}]},
  {"name":"either","type":["string","int"]}
 ]}"#;
 
@@ -124,6 +125,9 @@ fn what_has_no_value_says_why() {
         ("customer.email.startsWith('a')", "customer.email is null"),
         ("paid", "paid is null"),
         ("!paid", "paid is null"),
+        ("size(notes) == 0", "notes is null"),
+        ("size(notes) != 0", "notes is null"),
+        ("size(notes) in [size(notes)]", "notes is null"),
         ("quantity / 0 == 1", "a division by zero"),
         ("quantity % 0 == 1", "a division by zero"),
         ("9223372036854775807 + quantity > 0", "a sum leaves the range of its type"),
