@@ -104,7 +104,7 @@ impl Test {
     pub(super) fn holds(&self, value: Value<'_>, items: u64) -> bool {
         match (self, value) {
             (Self::NotNull, value) => !matches!(value, Value::Null),
-            (_, Value::Null) | (Self::Unique, _) => true,
+            (_, Value::Null | Value::Foreign) | (Self::Unique, _) => true,
             (Self::Int(min, max), Value::Int(value)) => (*min..=*max).contains(&value),
             (Self::Int(..), _) => true,
             (Self::Length(min, max), value) => {

@@ -364,7 +364,13 @@ impl Compiler<'_> {
         let needed = keep || self.bindings_here().is_some();
         let decimal = matches!(reader.node(r).logical, Some(Logical::Decimal { .. }));
         let ops: &[Op] = match (&writer.node(w).kind, &reader.node(r).kind) {
-            (Kind::Record(written), Kind::Record(_)) => return self.record(w, Some(r), written),
+            (Kind::Record(written), Kind::Record(_)) => {
+                self.record(w, Some(r), written);
+                if keep {
+                    self.emit(Op::Present);
+                }
+                return;
+            }
             (Kind::Array(item), Kind::Array(read)) => return self.items(*item, Some(*read), false),
             (Kind::Map(value), Kind::Map(read)) => return self.items(*value, Some(*read), true),
             (Kind::Enum(written), Kind::Enum(read)) => return self.symbol(written, read, needed),
@@ -429,8 +435,7 @@ impl Compiler<'_> {
         self.value(w, r);
         self.keep = false;
         if unique {
-            let enumeration = matches!(self.pair.writer.node(w).kind, Kind::Enum(_));
-            self.emit(Op::Collect { raw: enumeration });
+            self.emit(Op::Collect);
         }
         self.emit(Op::Again);
         self.path.pop();

@@ -58,10 +58,8 @@ pub(super) enum Op {
     /// Index into `checks`: a rule that is broken whatever the record says.
     Broken(u32),
     Unique(u32),
-    /// Remember the item just read; `raw`: by its bytes.
-    Collect {
-        raw: bool,
-    },
+    /// Remember the item just read.
+    Collect,
     Slot {
         slot: u32,
         want: Want,

@@ -3,6 +3,7 @@
 use super::cursor::{Cursor, Fault};
 use super::ops::{Op, Step};
 use super::scratch::{Frame, FrameKind, Scratch, Seen};
+use super::sketch;
 use super::statistics;
 use super::value::{self, Value};
 use super::{Program, RULE_TYPE};
@@ -119,7 +120,7 @@ impl Program {
                                 "must be a symbol that the contract's enum knows",
                                 scratch,
                             );
-                            Value::Present
+                            Value::Foreign
                         }
                     };
                 }
@@ -175,11 +176,11 @@ impl Program {
                 }
                 Op::Broken(index) => self.breaks(index, body, pc - 1, scratch),
                 Op::Unique(index) => {
-                    if !matches!(value, Value::Null) && scratch.twice(control.seen, body) {
+                    if matches!(value, Value::Present) && scratch.twice(control.seen, body) {
                         self.breaks(index, body, pc - 1, scratch);
                     }
                 }
-                Op::Collect { raw } => collect(value, raw, control.length - bytes.left(), scratch),
+                Op::Collect => collect(value, body, control.length - bytes.left(), scratch),
                 Op::Slot { slot, want } => {
                     if let Some(entry) = slots.get_mut(slot as usize) {
                         *entry = wanted(value, want, control.items);
@@ -204,7 +205,7 @@ impl Program {
                         scratch.unreadable |= refusal.rule == RULE_TYPE;
                         self.violates(body, pc - 1, refusal.rule, None, &refusal.message, scratch);
                     }
-                    value = Value::Present;
+                    value = Value::Foreign;
                 }
                 Op::End => {
                     *cursor = bytes;
@@ -222,7 +223,7 @@ impl Program {
         };
         scratch.unreadable = true;
         self.violates(body, pc, RULE_TYPE, value.shown(0), message, scratch);
-        Value::Present
+        Value::Foreign
     }
 
     fn breaks(&self, index: u32, body: &[u8], pc: usize, scratch: &mut Scratch) {
@@ -406,20 +407,24 @@ pub(super) fn wanted(value: Value<'_>, want: Want, items: u64) -> Found<'_> {
     }
 }
 
-/// Remembers an item so that it can be compared: numbers by value, text and bytes by their content, anything
-/// else by the bytes it was written in.
-fn collect(value: Value<'_>, raw: bool, end: usize, scratch: &mut Scratch) {
+/// Remembers an item so that it can be compared: scalars by their type and value, records, arrays and maps by
+/// the bytes they were written in. A value that is not of the contract's type is like no other.
+fn collect(value: Value<'_>, body: &[u8], end: usize, scratch: &mut Scratch) {
     let start = scratch.frames.last().map_or(end, |frame| frame.item);
+    let of = |tag: u8, bits: u64| Seen { tag, bits, start: 0, end: 0 };
     let seen = match value {
-        Value::Null => Seen { tag: 0, bits: 0, start: 0, end: 0 },
-        Value::Bool(value) => Seen { tag: 1, bits: u64::from(value), start: 0, end: 0 },
-        Value::Int(value) => Seen { tag: 1, bits: value as u64, start: 0, end: 0 },
+        Value::Foreign => return,
+        Value::Null => of(0, 0),
+        Value::Bool(value) => of(1, u64::from(value)),
+        Value::Int(value) => of(2, value as u64),
         // Plus zero makes the two zeros one.
-        Value::Float(value) => Seen { tag: 1, bits: (value + 0.0).to_bits(), start: 0, end: 0 },
-        Value::Text(value) | Value::Bytes(value) if !raw => {
-            Seen { tag: 2, bits: 0, start: end.saturating_sub(value.len()), end }
-        }
-        _ => Seen { tag: 3, bits: 0, start, end },
+        Value::Float(value) => of(3, (value + 0.0).to_bits()),
+        Value::Decimal(value) => of(4, sketch::hash(&value.to_le_bytes())),
+        // A symbol's text stands in the program, not in the record.
+        Value::Text(value) if !body.as_ptr_range().contains(&value.as_ptr()) => of(5, sketch::hash(value)),
+        Value::Text(value) => Seen { tag: 6, bits: 0, start: end.saturating_sub(value.len()), end },
+        Value::Bytes(value) => Seen { tag: 7, bits: 0, start: end.saturating_sub(value.len()), end },
+        Value::Present => Seen { tag: 8, bits: 0, start, end },
     };
     scratch.seen.push(seen);
 }

@@ -35,7 +35,7 @@ pub(super) fn staged(value: Value<'_>) -> f64 {
         Value::Decimal(value) => value as f64,
         Value::Text(text) => scalars(text) as f64,
         Value::Bytes(bytes) => bytes.len() as f64,
-        Value::Present => f64::NAN,
+        Value::Present | Value::Foreign => f64::NAN,
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn staged(value: Value<'_>) -> f64 {
 #[inline]
 pub(super) fn hashed(value: Value<'_>) -> u64 {
     match value {
-        Value::Null | Value::Present => 0,
+        Value::Null | Value::Present | Value::Foreign => 0,
         Value::Bool(value) => hash(&[u8::from(value)]),
         Value::Int(value) => hash(&value.to_le_bytes()),
         Value::Float(value) => hash(&(value + 0.0).to_bits().to_le_bytes()),

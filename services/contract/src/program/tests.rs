@@ -233,6 +233,41 @@ fn items_that_must_differ_are_compared_by_value() {
 }
 
 #[test]
+fn symbols_and_values_of_several_types_are_told_apart() {
+    let symbols = r#"{"type":"enum","name":"E","symbols":["SOMETHING","OTHER"]}"#;
+    let of = |items: &str| {
+        let mut contract = contract(&record(&format!(r#"{{"name":"a","type":{{"type":"array","items":{items}}}}}"#)));
+        contract.rules.push(rule("a", Check::UniqueItems));
+        contract
+    };
+    let nullable = of(&format!(r#"["null",{symbols}]"#));
+    assert_eq!(judged(nullable.clone(), None, None, &[4, 2, 0, 2, 2, 0]), []);
+    assert_eq!(judged(nullable, None, None, &[6, 2, 0, 2, 2, 2, 0, 0]), pairs(&[("a:rule", "a")]));
+    // True is not 1.
+    assert_eq!(judged(of(r#"["boolean","int"]"#), None, None, &[4, 0, 1, 2, 2, 0]), []);
+}
+
+#[test]
+fn a_record_in_a_union_of_several_types_is_there() {
+    let inner = r#"{"type":"record","name":"I","fields":[{"name":"x","type":["null","int"]}]}"#;
+    let mut contract = contract(&record(&format!(r#"{{"name":"a","type":["null","int",{inner}]}}"#)));
+    contract.rules.push(rule("a", Check::NotNull));
+    assert_eq!(judged(contract.clone(), None, None, &[4, 0]), []);
+    assert_eq!(judged(contract, None, None, &[0]), pairs(&[("a:rule", "a")]));
+}
+
+#[test]
+fn a_value_of_another_type_breaks_no_other_rule() {
+    let fields = |last: &str| {
+        record(&format!(r#"{{"name":"a","type":{{"type":"array","items":"int"}}}},{{"name":"b","type":"{last}"}}"#))
+    };
+    let mut contract = contract(&fields("string"));
+    contract.rules.push(rule("b", Check::Length { min: Some(1), max: Some(3) }));
+    // The array before it is empty, which is no length of the bytes that are no text.
+    assert_eq!(judged(contract, Some(&fields("bytes")), None, &[0, 2, 0xff]), pairs(&[("type", "b")]));
+}
+
+#[test]
 fn recursion_ends() {
     let schema =
         r#"{"type":"record","name":"N","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","N"]}]}"#;

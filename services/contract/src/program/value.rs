@@ -14,8 +14,10 @@ pub(super) enum Value<'a> {
     /// Checked to be UTF-8; bytes, so that it need not be checked again to be looked at.
     Text(&'a [u8]),
     Bytes(&'a [u8]),
-    /// A record, array or map; or a value that the contract's schema has no place for.
+    /// A record, array or map.
     Present,
+    /// A value that the contract's schema has no place for: it breaks `type`, and no other rule.
+    Foreign,
 }
 
 impl<'a> Value<'a> {
@@ -40,7 +42,7 @@ impl<'a> Value<'a> {
             Self::Decimal(value) => Found::Decimal(value),
             Self::Text(value) => std::str::from_utf8(value).map_or(Found::Bytes(value), Found::Text),
             Self::Bytes(value) => Found::Bytes(value),
-            Self::Present => Found::Present,
+            Self::Present | Self::Foreign => Found::Present,
         }
     }
 
@@ -60,7 +62,7 @@ impl<'a> Value<'a> {
                 }
                 text
             }
-            Self::Present => return None,
+            Self::Present | Self::Foreign => return None,
         };
         Some(cut(text.as_bytes()))
     }
