@@ -1,0 +1,308 @@
+//! Schema resolution by the specification, slow and obvious: a value that `apache-avro` decoded with the
+//! writer's schema becomes what a reader of the contract's schema sees.
+
+use std::fmt::Write as _;
+
+use apache_avro::types::Value;
+use serde_json::Value as Json;
+
+use super::schema::{Body, Mark, NULL, Primitive, Schema, Type};
+
+/// A value as the reader has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Seen {
+    Null,
+    Bool(bool),
+    Whole(i64),
+    Single(f32),
+    Double(f64),
+    Text(String),
+    Symbol(String),
+    Bytes(Vec<u8>),
+    /// The bytes of an unscaled number.
+    Decimal(Vec<u8>),
+    Items(Vec<Seen>),
+    Entries(Vec<(String, Seen)>),
+    Record(Vec<(String, Seen)>),
+    /// The contract's schema has no place for it.
+    Misfit,
+}
+
+/// What was met on the way, besides values.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Met {
+    pub(crate) misfit: bool,
+    pub(crate) undeclared: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader<'s> {
+    pub(crate) writer: &'s Schema,
+    pub(crate) reader: &'s Schema,
+}
+
+/// Deep enough for every recursion to have come round.
+const DEEP: usize = 12;
+
+impl Reader<'_> {
+    pub(crate) fn read(&self, value: &Value, met: &mut Met) -> Seen {
+        self.value(&self.writer.root(), &self.reader.root(), value, met)
+    }
+
+    /// Whether some value of one type can be read as the other.
+    pub(crate) fn fits(&self, w: &Type, r: &Type, depth: usize) -> bool {
+        if depth > DEEP {
+            return true;
+        }
+        match (w, r) {
+            (Type::Union(branches), r) => branches.iter().any(|branch| self.fits(branch, r, depth)),
+            (w, Type::Union(branches)) => branches.iter().any(|branch| self.fits(w, branch, depth)),
+            (Type::Array(w), Type::Array(r)) | (Type::Map(w), Type::Map(r)) => self.fits(w, r, depth + 1),
+            (Type::Primitive(w, _), Type::Primitive(r, _)) => w == r || promotes(*w, *r),
+            (Type::Named(w), Type::Named(r)) => self.named(*w, *r) && self.bodies(*w, *r, depth),
+            _ => false,
+        }
+    }
+
+    fn named(&self, w: usize, r: usize) -> bool {
+        let (written, read) = (&self.writer.named[w].name, &self.reader.named[r]);
+        *written == read.name || read.aliases.contains(written)
+    }
+
+    fn bodies(&self, w: usize, r: usize, depth: usize) -> bool {
+        match (&self.writer.named[w].body, &self.reader.named[r].body) {
+            (Body::Fixed { size: w, .. }, Body::Fixed { size: r, .. }) => w == r,
+            (Body::Enum { symbols: w, .. }, Body::Enum { symbols: r, default }) => {
+                default.is_some() || w.iter().any(|symbol| r.contains(symbol))
+            }
+            (Body::Record(written), Body::Record(read)) => {
+                read.iter().enumerate().all(|(index, field)| match self.source(w, r, index) {
+                    Some(source) => self.fits(&written[source].kind, &field.kind, depth + 1),
+                    None => field.default.is_some(),
+                })
+            }
+            _ => false,
+        }
+    }
+
+    /// Which field of the writer a field of the reader is read from.
+    fn source(&self, w: usize, r: usize, index: usize) -> Option<usize> {
+        let (written, read) = (self.writer.fields(w)?, self.reader.fields(r)?);
+        let field = &read[index];
+        let at = |name: &String| written.iter().position(|field| field.name == *name);
+        at(&field.name).or_else(|| field.aliases.iter().find_map(at))
+    }
+
+    /// The branch of the reader's union: one of the same type before one that the writer's promotes to.
+    fn branch<'t>(&self, w: &Type, branches: &'t [Type]) -> Option<&'t Type> {
+        let same = |r: &&Type| match (w, r) {
+            (Type::Primitive(w, _), Type::Primitive(r, _)) => w == r,
+            (Type::Named(_), Type::Named(_)) => true,
+            _ => std::mem::discriminant(w) == std::mem::discriminant(r),
+        };
+        let fits = |r: &&Type| self.fits(w, r, 0);
+        branches.iter().filter(same).find(fits).or_else(|| branches.iter().find(fits))
+    }
+
+    fn value(&self, w: &Type, r: &Type, value: &Value, met: &mut Met) -> Seen {
+        if let (Type::Union(branches), Value::Union(index, inner)) = (w, value) {
+            return self.value(&branches[*index as usize], r, inner, met);
+        }
+        if let Type::Union(branches) = r {
+            return match self.branch(w, branches) {
+                Some(branch) => self.value(w, branch, value, met),
+                None => misfit(met),
+            };
+        }
+        if !self.fits(w, r, 0) {
+            return misfit(met);
+        }
+        match (w, r, value) {
+            (Type::Array(w), Type::Array(r), Value::Array(items)) => {
+                Seen::Items(items.iter().map(|item| self.value(w, r, item, met)).collect())
+            }
+            (Type::Map(w), Type::Map(r), Value::Map(items)) => {
+                Seen::Entries(items.iter().map(|(key, item)| (key.clone(), self.value(w, r, item, met))).collect())
+            }
+            (Type::Named(w), Type::Named(r), Value::Record(values)) => self.record(*w, *r, values, met),
+            (Type::Named(_), Type::Named(r), Value::Enum(_, symbol)) => self.symbol(*r, symbol, met),
+            (_, _, value) => self.scalar(r, value, met),
+        }
+    }
+
+    fn record(&self, w: usize, r: usize, values: &[(String, Value)], met: &mut Met) -> Seen {
+        let (written, read) = (self.writer.fields(w).expect("a record"), self.reader.fields(r).expect("a record"));
+        let sources: Vec<Option<usize>> = (0..read.len()).map(|index| self.source(w, r, index)).collect();
+        met.undeclared |= (0..written.len()).any(|index| !sources.contains(&Some(index)));
+        let fields = read.iter().zip(sources).map(|(field, source)| {
+            let seen = match source {
+                Some(source) => self.value(&written[source].kind, &field.kind, &values[source].1, met),
+                None => self.default(&field.kind, field.default.as_ref().expect("it fits")),
+            };
+            (field.name.clone(), seen)
+        });
+        Seen::Record(fields.collect())
+    }
+
+    fn symbol(&self, r: usize, symbol: &str, met: &mut Met) -> Seen {
+        let Body::Enum { symbols, default } = &self.reader.named[r].body else { return misfit(met) };
+        match symbols.iter().find(|known| *known == symbol).or(default.as_ref()) {
+            Some(symbol) => Seen::Symbol(symbol.clone()),
+            None => misfit(met),
+        }
+    }
+
+    fn scalar(&self, r: &Type, value: &Value, met: &mut Met) -> Seen {
+        let primitive = match r {
+            Type::Primitive(primitive, _) => *primitive,
+            _ => Primitive::Bytes,
+        };
+        let seen = match (value, primitive) {
+            (Value::Null, _) => Seen::Null,
+            (Value::Boolean(value), _) => Seen::Bool(*value),
+            (Value::Int(value), Primitive::Float) => Seen::Single(*value as f32),
+            (Value::Long(value), Primitive::Float) => Seen::Single(*value as f32),
+            (Value::Float(value), Primitive::Float) => Seen::Single(*value),
+            (Value::Int(value), Primitive::Double) => Seen::Double(f64::from(*value)),
+            (Value::Long(value), Primitive::Double) => Seen::Double(*value as f64),
+            (Value::Float(value), Primitive::Double) => Seen::Double(f64::from(*value)),
+            (Value::Double(value), _) => Seen::Double(*value),
+            (Value::Int(value), _) => Seen::Whole(i64::from(*value)),
+            (Value::Long(value), _) => Seen::Whole(*value),
+            (Value::String(text), Primitive::Bytes) => Seen::Bytes(text.as_bytes().to_vec()),
+            (Value::String(text), _) => Seen::Text(text.clone()),
+            (Value::Bytes(bytes), Primitive::Text) => match String::from_utf8(bytes.clone()) {
+                Ok(text) => Seen::Text(text),
+                Err(_) => return misfit(met),
+            },
+            (Value::Bytes(bytes) | Value::Fixed(_, bytes), _) => Seen::Bytes(bytes.clone()),
+            _ => return misfit(met),
+        };
+        match (seen, self.reader.mark(r)) {
+            (Seen::Bytes(bytes), Some(Mark::Decimal { .. })) if unscaled(&bytes).is_none() => misfit(met),
+            (Seen::Bytes(bytes), Some(Mark::Decimal { .. })) => Seen::Decimal(bytes),
+            (seen, _) => seen,
+        }
+    }
+
+    /// A default as the reader has it.
+    fn default(&self, kind: &Type, default: &Json) -> Seen {
+        match (kind, default) {
+            (Type::Union(branches), Json::Null) if branches.contains(&NULL) => Seen::Null,
+            (Type::Union(branches), default) => self.default(&branches[0], default),
+            (Type::Array(item), Json::Array(values)) => {
+                Seen::Items(values.iter().map(|value| self.default(item, value)).collect())
+            }
+            (Type::Map(item), Json::Object(values)) => {
+                Seen::Entries(values.iter().map(|(key, value)| (key.clone(), self.default(item, value))).collect())
+            }
+            (Type::Named(index), default) => match (&self.reader.named[*index].body, default) {
+                (Body::Enum { .. }, Json::String(symbol)) => Seen::Symbol(symbol.clone()),
+                (Body::Fixed { mark, .. }, Json::String(text)) => marked(points(text), *mark),
+                (Body::Record(fields), Json::Object(values)) => Seen::Record(
+                    fields
+                        .iter()
+                        .map(|field| {
+                            let value = values.get(&field.name).or(field.default.as_ref()).expect("a whole default");
+                            (field.name.clone(), self.default(&field.kind, value))
+                        })
+                        .collect(),
+                ),
+                _ => panic!("{default} is no default of {kind:?}"),
+            },
+            (Type::Primitive(primitive, mark), default) => match (primitive, default) {
+                (Primitive::Null, _) => Seen::Null,
+                (Primitive::Boolean, Json::Bool(value)) => Seen::Bool(*value),
+                (Primitive::Int | Primitive::Long, Json::Number(number)) => {
+                    Seen::Whole(number.as_i64().expect("a whole number"))
+                }
+                (Primitive::Float, Json::Number(number)) => Seen::Single(number.as_f64().expect("a number") as f32),
+                (Primitive::Double, Json::Number(number)) => Seen::Double(number.as_f64().expect("a number")),
+                (Primitive::Text, Json::String(text)) => Seen::Text(text.clone()),
+                (Primitive::Bytes, Json::String(text)) => marked(points(text), *mark),
+                _ => panic!("{default} is no default of {kind:?}"),
+            },
+            _ => panic!("{default} is no default of {kind:?}"),
+        }
+    }
+}
+
+fn misfit(met: &mut Met) -> Seen {
+    met.misfit = true;
+    Seen::Misfit
+}
+
+fn points(text: &str) -> Vec<u8> {
+    text.chars().map(|letter| letter as u8).collect()
+}
+
+fn marked(bytes: Vec<u8>, mark: Option<Mark>) -> Seen {
+    match mark {
+        Some(Mark::Decimal { .. }) => Seen::Decimal(bytes),
+        _ => Seen::Bytes(bytes),
+    }
+}
+
+fn promotes(w: Primitive, r: Primitive) -> bool {
+    matches!(
+        (w, r),
+        (Primitive::Int, Primitive::Long | Primitive::Float | Primitive::Double)
+            | (Primitive::Long, Primitive::Float | Primitive::Double)
+            | (Primitive::Float, Primitive::Double)
+            | (Primitive::Text, Primitive::Bytes)
+            | (Primitive::Bytes, Primitive::Text)
+    )
+}
+
+/// A two's-complement number, most significant byte first; `None` beyond 128 bits, where the contract's
+/// decimals end.
+pub(crate) fn unscaled(bytes: &[u8]) -> Option<i128> {
+    let mut number: i128 = if bytes.first().is_some_and(|first| *first > 127) { -1 } else { 0 };
+    for byte in bytes {
+        number = number.checked_mul(256)?.checked_add(i128::from(*byte))?;
+    }
+    Some(number)
+}
+
+impl Seen {
+    /// As Avro's Java judge says it: floats by their bits, bytes in hexadecimal, entries in order of key.
+    pub(crate) fn say(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Whole(value) => out.push_str(&value.to_string()),
+            Self::Single(value) if value.is_nan() => out.push_str("nan"),
+            Self::Double(value) if value.is_nan() => out.push_str("nan"),
+            Self::Single(value) => out.push_str(&format!("f{:x}", value.to_bits())),
+            Self::Double(value) => out.push_str(&format!("d{:x}", value.to_bits())),
+            Self::Text(text) | Self::Symbol(text) => say_hex('s', text.as_bytes(), out),
+            Self::Bytes(bytes) | Self::Decimal(bytes) => say_hex('b', bytes, out),
+            Self::Items(items) => {
+                out.push('[');
+                items.iter().for_each(|item| {
+                    item.say(out);
+                    out.push(',');
+                });
+                out.push(']');
+            }
+            Self::Entries(fields) | Self::Record(fields) => {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+                out.push('{');
+                for (name, value) in fields {
+                    say_hex('k', name.as_bytes(), out);
+                    out.push(':');
+                    value.say(out);
+                    out.push(',');
+                }
+                out.push('}');
+            }
+            Self::Misfit => out.push_str("misfit"),
+        }
+    }
+}
+
+fn say_hex(kind: char, bytes: &[u8], out: &mut String) {
+    out.push(kind);
+    bytes.iter().for_each(|byte| write!(out, "{byte:02x}").expect("text takes text"));
+}
