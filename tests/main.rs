@@ -3,6 +3,7 @@
 //! `tidy` holds the house in order, `compose` the file that starts it in containers; the others run the
 //! `weir` binary against a real Apache Kafka that `sandbox` starts once. `tests/run` fetches what they need.
 
+mod avro;
 mod backbone;
 mod bounds;
 mod clients;
@@ -12,7 +13,9 @@ mod conformance;
 mod contracts;
 mod enforcers;
 mod flights;
+mod fuzz;
 mod history;
+mod odcs;
 mod poison;
 mod process;
 mod readings;
