@@ -238,7 +238,11 @@ fn a_long_rule_id_keeps_its_bound_and_stays_its_own() {
     let schema = format!(
         r#"{{"type": "record", "name": "R", "fields": [{{"name": "{name}x", "type": "int"}}, {{"name": "{name}y", "type": "int"}}]}}"#
     );
-    let property = |end: char| format!("      - name: {name}{end}\n        logicalTypeOptions: {{ minimum: 1 }}\n");
+    let property = |end: char| {
+        format!(
+            "      - name: {name}{end}\n        logicalType: integer\n        logicalTypeOptions: {{ minimum: 1 }}\n"
+        )
+    };
     let text = format!(
         "apiVersion: v3.1.0\nkind: DataContract\nid: x\nversion: 1.0.0\nstatus: draft\ndomain: a\nschema:\n  - name: R\n    properties:\n{}{}",
         property('x'),

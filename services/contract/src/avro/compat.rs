@@ -210,6 +210,14 @@ impl Check<'_> {
             compatible &= match source(field, &written) {
                 Some(source) => self.at("type".to_owned(), field.node, source.node),
                 None if field.default.is_some() => true,
+                // Avro Java holds such an enum against the writer's record, which it never is.
+                None if matches!(&self.reader.node(field.node).kind, Kind::Enum(read) if read.default.is_some()) => {
+                    self.path.push("type".to_owned());
+                    let message = "reader type: ENUM not compatible with writer type: RECORD".to_owned();
+                    let compatible = self.refuse(IncompatibilityKind::TypeMismatch, message);
+                    self.path.pop();
+                    compatible
+                }
                 None => self.refuse(
                     IncompatibilityKind::ReaderFieldMissingDefaultValue,
                     format!("the field {:?} is not written and has no default", field.name),

@@ -109,7 +109,8 @@ fn understand(root: &Node, schema: Option<avro::Schema>, text: &str, mistakes: &
     let product = head::product(root, mistakes);
     let object = head::object(root, mistakes);
     let schema = schema?;
-    let mut reader = Reader::new(&schema, mistakes);
+    let old = root.get("apiVersion").and_then(Node::raw).is_some_and(|version| version.starts_with("v3.0."));
+    let mut reader = Reader::new(&schema, old, mistakes);
     let mut measures = Vec::new();
     if let Some(object) = object {
         reader.record(object, schema.root(), &crate::Path::default(), &mut Vec::new());

@@ -36,7 +36,7 @@ fn known(logical: &str) -> &'static [&'static str] {
 impl Reader<'_> {
     /// Turns the options of a property into rules.
     pub(super) fn options(&mut self, bound: &Bound<'_>) {
-        let Some(options) = bound.property.get("logicalTypeOptions").filter(|node| !node.is_null()) else { return };
+        let Some(options) = bound.property.get("logicalTypeOptions") else { return };
         if !matches!(options.value, Value::Map(_)) {
             let what = format!("`logicalTypeOptions` must be a mapping, not {}", options.kind());
             self.mistakes.at(options.place, what, "its options on lines of their own, such as `minLength: 1`");
@@ -47,6 +47,11 @@ impl Reader<'_> {
         let given =
             bound.property.text_at("logicalType").or_else(|| super::bind::logical_type(schema.node(bound.node)));
         let logical = given.unwrap_or_default();
+        if bound.property.text_at("logicalType").is_none() && !options.entries().is_empty() {
+            // The standard's schema allows no option without the type that it belongs to.
+            let what = "`logicalTypeOptions` stand beside the `logicalType` that they belong to";
+            self.mistakes.at(options.place, what, format!("`logicalType: {logical}`"));
+        }
         for (key, value) in options.entries() {
             if !known(logical).contains(&key.text.as_str()) {
                 let of = if logical.is_empty() { inferred.as_str() } else { logical };

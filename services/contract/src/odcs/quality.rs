@@ -24,7 +24,8 @@ const OPERATORS: [&str; 8] = [
 impl Reader<'_> {
     /// Understands one entry, of a property or (without `bound`) of the whole schema object.
     pub(super) fn quality(&mut self, entry: &Node, bound: Option<&Bound<'_>>) {
-        let metric = entry.text_at("metric").or_else(|| entry.text_at("rule"));
+        self.keys_of_kind(entry);
+        let metric = entry.text_at("metric").or_else(|| entry.text_at("rule").filter(|_| self.old));
         let kind = entry.text_at("type").unwrap_or(match metric {
             None if entry.get("query").is_some() => "sql",
             None if entry.get("engine").is_some() => "custom",
@@ -45,6 +46,26 @@ impl Reader<'_> {
                     self.mistakes.at(entry.place, "a quality entry of type sql must have `query`", "`query: SELECT …`");
                 }
                 self.shown_only(entry, kind, bound);
+            }
+        }
+    }
+
+    /// Says which keys stand in an entry of a type that does not have them.
+    fn keys_of_kind(&mut self, entry: &Node) {
+        let is = |kind: &str| entry.text_at("type") == Some(kind);
+        let rule = self.old && entry.text_at("rule").is_some();
+        let library = is("library") || rule || entry.text_at("metric").is_some();
+        for (key, _) in entry.entries() {
+            let (fits, kind) = match key.text.as_str() {
+                "metric" | "rule" | "arguments" => (library, "library"),
+                "query" => (is("sql"), "sql"),
+                "engine" | "implementation" => (is("custom"), "custom"),
+                name if OPERATORS.contains(&name) => (library || is("sql"), "library"),
+                _ => continue,
+            };
+            if !fits {
+                let what = format!("`{}` belongs to a quality entry of type {kind}", key.text);
+                self.mistakes.at(key.place, what, format!("`type: {kind}`"));
             }
         }
     }

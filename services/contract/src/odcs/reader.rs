@@ -15,6 +15,8 @@ const MAX_ID: usize = 100;
 pub(super) struct Reader<'a> {
     pub(super) mistakes: &'a mut Mistakes,
     pub(super) schema: &'a avro::Schema,
+    /// Whether the document is ODCS 3.0, where a metric is called a rule.
+    pub(super) old: bool,
     pub(super) rules: Vec<Rule>,
     pub(super) conditions: Vec<Condition>,
     pub(super) objectives: Vec<Objective>,
@@ -30,10 +32,11 @@ pub(super) struct Tag {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(schema: &'a avro::Schema, mistakes: &'a mut Mistakes) -> Self {
+    pub(super) fn new(schema: &'a avro::Schema, old: bool, mistakes: &'a mut Mistakes) -> Self {
         Self {
             mistakes,
             schema,
+            old,
             rules: Vec::new(),
             conditions: Vec::new(),
             objectives: Vec::new(),

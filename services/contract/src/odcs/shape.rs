@@ -25,10 +25,13 @@ impl Checker<'_> {
                 let what = format!("`{}` of {} is new in ODCS 3.2", key.name, shape.what);
                 self.mistakes.at(given.place, what, "`apiVersion: v3.2.0`, or leave it out");
             }
-            // An empty value of an optional key says nothing, which is allowed to be said.
-            if !value.is_null() || key.required {
-                self.value(key.name, value, &key.want);
+            // The standard's schema allows no key to stand without a value.
+            if value.is_null() && !key.required && !matches!(key.want, Want::Any | Want::Scalar) {
+                let what = format!("`{}` of {} is empty", key.name, shape.what);
+                self.mistakes.at(value.place, what, "its value, or leave it out");
+                continue;
             }
+            self.value(key.name, value, &key.want);
         }
         for key in shape.keys().filter(|key| key.required && node.get(key.name).is_none()) {
             let what = format!("{} must have `{}`", shape.what, key.name);

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use super::random::Random;
 use super::read::{Seen, unscaled};
+use super::rules::nullable;
 use super::schema::{Body, Mark, Primitive, Schema, Type};
 
 /// A field that a condition may name.
@@ -79,7 +80,7 @@ pub(crate) fn places(schema: &Schema) -> Vec<Place> {
 fn beneath(schema: &Schema, kind: &Type, path: &mut Vec<String>, found: &mut Vec<Place>) {
     let inner = match kind {
         Type::Union(branches) if branches.len() == 1 => &branches[0],
-        kind => Schema::nullable(kind).unwrap_or(kind),
+        kind => nullable(kind).unwrap_or(kind),
     };
     if !path.is_empty()
         && let Some(kind) = kind_of(schema, inner)

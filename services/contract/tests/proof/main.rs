@@ -1,7 +1,21 @@
 //! Programs against `apache-avro` and a slow, obvious evaluator of rules, conditions and keys: the same
 //! verdict and the same set of broken rules on random schemas, evolved, over good and mutated records.
 //!
+//! Only the reading of bytes is left to `apache-avro`, and without logical types: what it makes of two
+//! schemas is looser than the specification (it reads a string as a fixed, a long as an int, takes a union's
+//! branch by the value). So `read` resolves them by the specification, and Avro Java settles whether it does
+//! (`tests/avro/values.rs`, with the same schemas and records).
+//!
 //! `WEIR_PROOF_RECORDS` sets how many records (200,000 unless set), `WEIR_PROOF_SEED` where they start.
+//!
+//! Known disagreements, all of them records that `apache-avro` accepts, and what Avro Java makes of them:
+//! * a varint whose tenth byte holds more than bit 63: both drop the bits; a program says `malformed`, because
+//!   no writer writes it and a reader in another language refuses it;
+//! * a block whose items do not take the bytes that its header claims: both ignore the claim; a program says
+//!   `malformed`, because a consumer that skips by it would read something else;
+//! * a record that ends inside a boolean, a string or before a union's index: `apache-avro` reads null there,
+//!   Java refuses as a program does;
+//! * a map that holds a key twice: both keep the last value; a program judges every value that was sent.
 
 mod conditions;
 mod evolve;

@@ -1,8 +1,6 @@
 //! Schema resolution by the specification, slow and obvious: a value that `apache-avro` decoded with the
 //! writer's schema becomes what a reader of the contract's schema sees.
 
-use std::fmt::Write as _;
-
 use apache_avro::types::Value;
 use serde_json::Value as Json;
 
@@ -262,47 +260,4 @@ pub(crate) fn unscaled(bytes: &[u8]) -> Option<i128> {
         number = number.checked_mul(256)?.checked_add(i128::from(*byte))?;
     }
     Some(number)
-}
-
-impl Seen {
-    /// As Avro's Java judge says it: floats by their bits, bytes in hexadecimal, entries in order of key.
-    pub(crate) fn say(&self, out: &mut String) {
-        match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Self::Whole(value) => out.push_str(&value.to_string()),
-            Self::Single(value) if value.is_nan() => out.push_str("nan"),
-            Self::Double(value) if value.is_nan() => out.push_str("nan"),
-            Self::Single(value) => out.push_str(&format!("f{:x}", value.to_bits())),
-            Self::Double(value) => out.push_str(&format!("d{:x}", value.to_bits())),
-            Self::Text(text) | Self::Symbol(text) => say_hex('s', text.as_bytes(), out),
-            Self::Bytes(bytes) | Self::Decimal(bytes) => say_hex('b', bytes, out),
-            Self::Items(items) => {
-                out.push('[');
-                items.iter().for_each(|item| {
-                    item.say(out);
-                    out.push(',');
-                });
-                out.push(']');
-            }
-            Self::Entries(fields) | Self::Record(fields) => {
-                let mut fields: Vec<_> = fields.iter().collect();
-                fields.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-                out.push('{');
-                for (name, value) in fields {
-                    say_hex('k', name.as_bytes(), out);
-                    out.push(':');
-                    value.say(out);
-                    out.push(',');
-                }
-                out.push('}');
-            }
-            Self::Misfit => out.push_str("misfit"),
-        }
-    }
-}
-
-fn say_hex(kind: char, bytes: &[u8], out: &mut String) {
-    out.push(kind);
-    bytes.iter().for_each(|byte| write!(out, "{byte:02x}").expect("text takes text"));
 }

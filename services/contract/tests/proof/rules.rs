@@ -7,7 +7,7 @@ use contract::{Check, Format, Native, Path, Rule, RuleId, Segment, Severity};
 
 use super::random::Random;
 use super::read::{Seen, unscaled};
-use super::schema::{Body, Mark, Primitive, Schema, Type};
+use super::schema::{Body, Mark, NULL, Primitive, Schema, Type};
 
 /// Patterns with what they mean.
 const PATTERNS: [(&str, fn(&str) -> bool); 4] = [
@@ -22,6 +22,17 @@ const PATTERNS: [(&str, fn(&str) -> bool); 4] = [
 
 const DEEPEST: usize = 5;
 
+/// The one branch beside null of a union of two.
+pub(crate) fn nullable(kind: &Type) -> Option<&Type> {
+    match kind {
+        Type::Union(branches) => match branches.as_slice() {
+            [NULL, other] | [other, NULL] => Some(other),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Random rules that fit a contract's schema.
 pub(crate) fn random(schema: &Schema, random: &mut Random) -> Vec<Rule> {
     let mut rules = Vec::new();
@@ -30,7 +41,7 @@ pub(crate) fn random(schema: &Schema, random: &mut Random) -> Vec<Rule> {
 }
 
 fn under(schema: &Schema, kind: &Type, path: &mut Vec<Segment>, random: &mut Random, rules: &mut Vec<Rule>) {
-    let inner = Schema::nullable(kind).unwrap_or(kind);
+    let inner = nullable(kind).unwrap_or(kind);
     let null = !path.is_empty() && random.one_in(if std::ptr::eq(inner, kind) { 12 } else { 4 });
     let check = if random.one_in(2) { check(schema, inner, random) } else { None };
     for check in check.into_iter().chain(null.then_some(Check::NotNull)) {

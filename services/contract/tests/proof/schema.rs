@@ -118,17 +118,6 @@ impl Schema {
         }
     }
 
-    /// The one branch beside null of a union of two.
-    pub(crate) fn nullable(kind: &Type) -> Option<&Type> {
-        match kind {
-            Type::Union(branches) => match branches.as_slice() {
-                [NULL, other] | [other, NULL] => Some(other),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     pub(crate) fn mark(&self, kind: &Type) -> Option<Mark> {
         match kind {
             Type::Primitive(_, mark) => *mark,
