@@ -32,8 +32,8 @@ use std::sync::Arc;
 
 use apache_avro::reader::datum::GenericDatumReader;
 use contract::{
-    Condition, Context, Contract, Deletes, Product, Program, RuleId, Scratch, Settings, Severity, Status,
-    UndeclaredFields, Verdict, avro, cel,
+    Condition, Context, Contract, Deletes, KeyProgram, KeySchema, Product, Program, RuleId, Scratch, Settings,
+    Severity, Status, UndeclaredFields, Verdict, avro, cel,
 };
 use schemas::Timestamp;
 
@@ -172,7 +172,9 @@ fn hold(case: &Case, random: &mut Random, records: usize, tally: &mut Tally) {
     };
     let theirs = apache_avro::Schema::parse_str(&plain).unwrap_or_else(|e| panic!("{e}: {plain}"));
     let reads = GenericDatumReader::builder(&theirs).build().expect("a reader");
-    let key_schema = case.key.schema.as_ref().map(|text| avro::Schema::parse(text).expect("a schema"));
+    let key_program = case.key.schema.as_ref().map(|text| {
+        KeyProgram::compile(&avro::Schema::parse(text).expect("a schema"), &case.contract).expect("reads the key")
+    });
     let mut scratch = Scratch::default();
     for _ in 0..records {
         let mut body = write::record(&case.written, random);
@@ -186,8 +188,8 @@ fn hold(case: &Case, random: &mut Random, records: usize, tally: &mut Tally) {
         let mut met = Met::default();
         let seen = value.as_ref().map(|value| case.reader().read(value, &mut met));
         let key = seen.as_ref().and_then(|seen| case.key.key(seen, random));
-        let context =
-            Context { key: key.as_deref(), key_schema: key_schema.as_ref(), now: Timestamp(NOW_SECONDS * 1_000) };
+        let key_schema = key_program.as_ref().map(KeySchema::Known);
+        let context = Context { key: key.as_deref(), key_schema, now: Timestamp(NOW_SECONDS * 1_000) };
         let verdict = program.judge(&body, &context, &mut scratch, None);
         let ours: BTreeSet<String> =
             scratch.hits().map(|(rule, _)| program.rules()[rule].id.as_str().to_owned()).collect();

@@ -413,9 +413,10 @@ impl Lowering<'_> {
                 let symbols = code.enums.get(index as usize)?;
                 let keeps = |symbol: &str| {
                     let value = Value::Text(symbol.as_bytes());
-                    looks.checks.iter().all(|check| {
-                        code.checks.get(*check as usize).is_some_and(|check| check.test.holds(value, 0))
-                    })
+                    looks
+                        .checks
+                        .iter()
+                        .all(|check| code.checks.get(*check as usize).is_some_and(|check| check.test.holds(value, 0)))
                 };
                 let mask = self.mask(symbols.iter().map(|symbol| symbol.as_deref().is_some_and(keeps)));
                 self.light(Op::Symbol { leaf, mask });
