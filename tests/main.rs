@@ -15,6 +15,7 @@ mod enforcers;
 mod flights;
 mod fuzz;
 mod history;
+mod keys;
 mod odcs;
 mod poison;
 mod process;
