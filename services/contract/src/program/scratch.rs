@@ -71,7 +71,8 @@ pub(super) struct Seen {
 }
 
 impl Scratch {
-    /// The first violations of the record judged last (at most 16), errors and warnings.
+    /// The first violations of the record judged last (at most 16), errors and warnings; a warning gives way to
+    /// an error that comes when there is no more room.
     pub fn violations(&self) -> &[Violation] {
         &self.kept
     }
@@ -137,10 +138,20 @@ impl Scratch {
             }
             *count = count.saturating_add(1);
         }
-        self.kept.len() < KEPT
+        self.kept.len() < KEPT || severity == Severity::Error && self.spare().is_some()
+    }
+
+    /// A warning that makes room for what held the record back.
+    fn spare(&self) -> Option<usize> {
+        self.kept.iter().rposition(|violation| violation.severity == Severity::Warning)
     }
 
     pub(super) fn keep(&mut self, rule: &RuleInfo, path: String, value: Option<String>, message: String) {
+        if self.kept.len() >= KEPT
+            && let Some(spare) = self.spare()
+        {
+            self.kept.remove(spare);
+        }
         self.kept.push(Violation { rule: rule.id.clone(), path, value, message, severity: rule.severity });
     }
 

@@ -268,6 +268,21 @@ fn a_value_of_another_type_breaks_no_other_rule() {
 }
 
 #[test]
+fn what_held_a_record_back_is_kept_before_warnings() {
+    let mut contract = contract(&record(r#"{"name":"a","type":"int"}"#));
+    let above = |number: i64| Check::Range { min: Some((Native::Int(number), false)), max: None };
+    for number in 0..20 {
+        let severity = if number < 18 { Severity::Warning } else { Severity::Error };
+        let id = RuleId::new(format!("rule-{number}"));
+        contract.rules.push(Rule { id, severity, ..rule("a", above(number + 1)) });
+    }
+    let found: Vec<String> = judged(contract, None, None, &[0]).into_iter().map(|(rule, _)| rule).collect();
+    assert_eq!(found.len(), 16);
+    assert_eq!(found[14..], ["rule-18", "rule-19"]);
+    assert_eq!(found[13], "rule-13");
+}
+
+#[test]
 fn recursion_ends() {
     let schema =
         r#"{"type":"record","name":"N","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","N"]}]}"#;
