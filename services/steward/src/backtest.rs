@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use broker::{Isolation, Lookup, Position, Weather};
 use contract::avro::Schema;
-use contract::{Context, Contract, Program, Scratch, Verdict};
+use contract::{Context, Contract, KeyKind, KeyProgram, KeySchema, Program, Scratch, Verdict};
 use schemas::{Frame, Offset, SchemaId, Timestamp, Topic, TopicPartition};
 
 use crate::Steward;
@@ -16,6 +16,7 @@ use crate::Steward;
 const LATEST: i64 = 10_000;
 
 type Programs = Option<(Program, Program)>;
+type KeyPrograms = Option<(KeyProgram, KeyProgram)>;
 
 impl Steward {
     /// `(would newly be held back, of)`; `None` where the inbox is not there yet.
@@ -39,11 +40,13 @@ impl Steward {
             .collect();
         let mut reader = self.broker.reader(&from, Isolation::Committed)?;
         let mut programs: HashMap<SchemaId, Programs> = HashMap::new();
+        let mut key_programs: HashMap<SchemaId, KeyPrograms> = HashMap::new();
+        let avro_keys = [old, new].iter().any(|contract| contract.settings.key.kind == KeyKind::Avro);
         let (mut held, mut of) = (0, 0);
         let now = Timestamp::now();
         let mut scratch = Scratch::default();
-        let mut conforms = |program: &Program, key: Option<&[u8]>, body: &[u8]| {
-            let context = Context { key, key_schema: None, now };
+        let mut conforms = |program: &Program, key: Option<&[u8]>, reads: Option<&KeyProgram>, body: &[u8]| {
+            let context = Context { key, key_schema: reads.map(KeySchema::Known), now };
             program.judge(body, &context, &mut scratch, None) == Verdict::Conforms
         };
         loop {
@@ -57,7 +60,15 @@ impl Steward {
                 };
                 let Some((before, after)) = programs else { continue };
                 let key = record.key.as_deref();
-                if conforms(before, key, framed.body) && !conforms(after, key, framed.body) {
+                let keys = match key.map(Frame::parse) {
+                    Some(Ok(key)) if avro_keys => match key_programs.entry(key.schema) {
+                        Entry::Occupied(known) => known.into_mut().as_ref(),
+                        Entry::Vacant(new_id) => new_id.insert(self.compile_keys(key.schema, old, new)?).as_ref(),
+                    },
+                    _ => None,
+                };
+                let (reads_before, reads_after) = keys.map(|(before, after)| (before, after)).unzip();
+                if conforms(before, key, reads_before, framed.body) && !conforms(after, key, reads_after, framed.body) {
                     held += 1;
                 }
             }
@@ -71,5 +82,11 @@ impl Steward {
         let Lookup::Avro(text) = self.registry.schema(id)? else { return Ok(None) };
         let Ok(writer) = Schema::parse(&text) else { return Ok(None) };
         Ok(Program::compile(&writer, old).ok().zip(Program::compile(&writer, new).ok()))
+    }
+
+    fn compile_keys(&self, id: SchemaId, old: &Contract, new: &Contract) -> Result<KeyPrograms, Weather> {
+        let Lookup::Avro(text) = self.registry.schema(id)? else { return Ok(None) };
+        let Ok(writer) = Schema::parse(&text) else { return Ok(None) };
+        Ok(KeyProgram::compile(&writer, old).ok().zip(KeyProgram::compile(&writer, new).ok()))
     }
 }
