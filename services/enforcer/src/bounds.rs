@@ -7,14 +7,15 @@ use schemas::{Bucket, FieldQuality, QualityEvent, ViolationCount};
 /// The most bytes of an encoded quality event.
 pub(crate) const MAX: usize = 16 * 1024;
 
-/// Leaves out what does not fit: the largest sketches and histograms; then violations beyond half of the
-/// room, those of the fewest records first; then the last fields; then the delays.
+/// Leaves out what does not fit: violations beyond half of the room (or what the rest leaves of it), those of
+/// the fewest records first; then the largest sketches and histograms; then the last fields; then the delays.
 pub(crate) fn fit(event: &mut QualityEvent) {
     let mut room = MAX.saturating_sub(head(event));
-    if violations(&event.violations) + fields(&event.fields) + buckets(&event.delay) <= room {
+    let others = fields(&event.fields) + buckets(&event.delay);
+    if violations(&event.violations) + others <= room {
         return;
     }
-    fit_violations(&mut event.violations, room / 2);
+    fit_violations(&mut event.violations, room.saturating_sub(others).max(room / 2));
     room = room.saturating_sub(violations(&event.violations));
     fit_fields(&mut event.fields, room.saturating_sub(buckets(&event.delay)));
     room = room.saturating_sub(fields(&event.fields));
@@ -28,7 +29,8 @@ fn fit_violations(counts: &mut Vec<ViolationCount>, room: usize) {
         return;
     }
     counts.sort_by_key(|count| std::cmp::Reverse(count.records));
-    let mut left = room;
+    // The array's own count and end.
+    let mut left = room.saturating_sub(number(counts.len() as i64) + 1);
     counts.retain(|count| {
         let size = violation(count);
         let fits = size <= left;
@@ -113,3 +115,6 @@ fn number(value: i64) -> usize {
     let zigzag = ((value << 1) ^ (value >> 63)) as u64;
     (64 - (zigzag | 1).leading_zeros() as usize).div_ceil(7)
 }
+
+#[cfg(test)]
+mod tests;
