@@ -198,3 +198,71 @@ pub(crate) fn broker_refused(why: &str) -> Violation {
     );
     violation("broker-refused", None, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use broker::{Destination, TimestampType};
+    use contract::odcs::{self, Source};
+    use contract::{Path, Segment, Statistics};
+    use schemas::{Offset, Partition, SchemaId, Timestamp, Topic};
+
+    use super::*;
+
+    fn enforced(classified: Vec<Path>) -> Enforced {
+        let text = include_str!("../../../schemas/products/aviation/airlines/contract.odcs.yaml");
+        let schema = include_str!("../../../schemas/products/aviation/airlines/airlines.avsc");
+        let schema = Source { file: "airlines.avsc", text: schema };
+        let mut contract =
+            odcs::read(&Source { file: "contract.odcs.yaml", text }, Some(&schema)).expect("a contract").contract;
+        contract.classified = classified;
+        Enforced {
+            product: contract.product.clone(),
+            version: contract.version,
+            inbox: Topic::existing("inbox"),
+            destination: Destination { product: Topic::existing("p"), quarantine: Topic::existing("q") },
+            partitions: 1,
+            schema_id: SchemaId(1),
+            decided_at: Timestamp(0),
+            statistics: Statistics::for_contract(&contract),
+            contract: Arc::new(contract),
+        }
+    }
+
+    #[test]
+    fn headers_fit_into_what_quarantine_has_room_for_however_hostile_their_texts_are() {
+        let source = TopicPartition::new(Topic::existing("i".repeat(249)), Partition(i32::MAX));
+        let (offset, timestamp) = (Offset(i64::MAX), Timestamp(i64::MIN));
+        let record = Record {
+            partition: 0,
+            offset,
+            timestamp,
+            timestamp_type: TimestampType::CreateTime,
+            key: None,
+            value: None,
+        };
+        let hostile = Violation {
+            path: "\u{1}".repeat(5_000),
+            value: Some("\u{2}".repeat(5_000)),
+            ..violation("r", None, "\u{3}".repeat(5_000))
+        };
+        let headers = headers(&enforced(Vec::new()), &source, &record, &vec![hostile; 16], 16);
+        let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
+        assert!((32 << 10..64 << 10).contains(&size), "{size} bytes");
+        let list: Vec<serde_json::Value> = serde_json::from_slice(&headers[6].1).expect("JSON, cut between violations");
+        assert!((1..16).contains(&list.len()));
+    }
+
+    #[test]
+    fn bytes_that_nobody_can_place_are_masked_where_anything_is_classified() {
+        let json = br#"{"carrier":"secret"}"#;
+        let open = not_framed(&enforced(Vec::new()), NotFramed::Json, json, false);
+        assert!(open.value.is_some_and(|value| value.starts_with("7b2263")));
+        let path = Path(vec![Segment::Field("carrier".into())]);
+        for in_header in [false, true] {
+            let masked = not_framed(&enforced(vec![path.clone()]), NotFramed::Json, json, in_header);
+            assert_eq!(masked.value.as_deref(), Some("***"));
+        }
+    }
+}

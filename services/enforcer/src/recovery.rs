@@ -63,7 +63,8 @@ fn last_in_lineage<'a>(
     let wanted: BTreeMap<Vec<u8>, &TopicPartition> =
         partitions.map(|inbox| (format!("{}/{}", inbox.topic, inbox.partition).into_bytes(), inbox)).collect();
     let mut codec = shared.config.codec.clone();
-    let mut last: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+    // By inbox and partition of lineage: a partition's events are in order, and the last one counts.
+    let mut last: BTreeMap<(TopicPartition, Partition), Offset> = BTreeMap::new();
     loop {
         let chunk = reader.poll(Duration::from_secs(1))?;
         for record in &chunk.records {
@@ -71,13 +72,18 @@ fn last_in_lineage<'a>(
             let (Some(inbox), Some(value)) = (inbox, record.value.as_deref()) else { continue };
             let to = decode(shared, &mut codec, value)
                 .map_err(|why| Weather::new(format!("recover the offset of {inbox} from lineage"), why))?;
-            let known = last.entry((*inbox).clone()).or_insert(to);
-            *known = (*known).max(to);
+            last.insert(((*inbox).clone(), record.source.partition), to);
         }
         if chunk.at_end {
-            return Ok(last);
+            break;
         }
     }
+    let mut furthest = BTreeMap::new();
+    for ((inbox, _), to) in last {
+        let known = furthest.entry(inbox).or_insert(to);
+        *known = (*known).max(to);
+    }
+    Ok(furthest)
 }
 
 /// Where an event of lineage ends; one that another release wrote needs its schema first.

@@ -13,6 +13,7 @@ mod process;
 mod quality;
 mod real_time;
 mod run;
+mod upkeep;
 mod world;
 
 /// A die that falls the same way for the same seed.

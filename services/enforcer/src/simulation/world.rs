@@ -238,13 +238,18 @@ impl World {
 
     /// Puts a version of a product's contract into force.
     pub(super) fn apply(&self, product: usize, version: usize) {
-        let product = &self.products[product];
         let (text, greatest) = VERSIONS[version];
-        let version: Version = text.parse().expect("a version");
+        self.apply_document(product, version, document(&self.products[product], text, greatest));
+    }
+
+    /// The same with another document under that version.
+    pub(super) fn apply_document(&self, product: usize, version: usize, document: String) {
+        let product = &self.products[product];
+        let version: Version = VERSIONS[version].0.parse().expect("a version");
         let contract = ContractVersion {
             product: product.id.clone(),
             version,
-            document: document(product, text, greatest),
+            document,
             schema: SCHEMA.to_owned(),
             schema_id: self.schema_id,
             applied_at: self.wall(),
@@ -307,6 +312,14 @@ impl World {
             let known = self.inboxes.entry(inbox.clone()).or_default();
             known.extend(self.broker.records(&inbox).into_iter().map(|record| (record.offset, record)));
         }
+    }
+
+    /// Somebody deletes a topic and makes it again.
+    pub(super) fn remake(&self, topic: &Topic) {
+        let partitions = self.broker.topic(topic).expect("no weather").map_or(0, |topic| topic.partitions.len());
+        self.broker.delete_topic(topic).expect("it is there");
+        let new = self::topic(topic.clone(), i32::try_from(partitions).expect("a few"), &[]);
+        self.broker.create_topics(&[new]).expect("no weather").remove(0).expect("a new topic");
     }
 
     /// Retention removes records, read or unread.
