@@ -11,6 +11,7 @@ mod cluster;
 mod compose;
 mod conformance;
 mod contracts;
+mod cost;
 mod enforcers;
 mod flights;
 mod fuzz;
