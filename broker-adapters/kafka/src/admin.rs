@@ -19,7 +19,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use schemas::{GroupId, Offset, Partition, Topic, TopicPartition};
 
-use crate::{CALL_DEADLINE, Kafka, asking, ffi, offsets};
+use crate::{CALL_DEADLINE, Kafka, asking, ffi, lane, offsets};
 
 /// How often a new topic is asked for its leaders.
 const LEADER_POLL: Duration = Duration::from_millis(20);
@@ -296,7 +296,7 @@ impl Admin for Kafka {
             .map(|entry| {
                 (
                     offsets::partition_of(&entry),
-                    CommittedOffset { offset: Offset(entry.offset), metadata: entry.metadata },
+                    CommittedOffset { offset: Offset(entry.offset), metadata: lane::callers_part(entry.metadata) },
                 )
             })
             .collect())

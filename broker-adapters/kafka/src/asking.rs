@@ -19,6 +19,9 @@ use crate::{CALL_DEADLINE, ffi};
 const LEADER_DEADLINE: Duration = Duration::from_secs(10);
 const LEADER_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long the coordinator of a group is waited for: a lane holds up the membership of its process meanwhile.
+const COMMITTED_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A consumer of an isolation level: the level decides which end of a partition it is told.
 pub(crate) struct Asker {
     consumer: BaseConsumer,
@@ -123,7 +126,11 @@ impl Asker {
 
 /// The partition has a leader soon, or another one.
 fn leader_moves(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::FencedLeaderEpoch | Code::UnknownLeaderEpoch
+    )
 }
 
 /// What a group has committed, asked through any consumer whose `group.id` it is. Partitions without a
@@ -138,7 +145,7 @@ pub(crate) fn committed_by_group(
     }
     let list = crate::offsets::unpositioned(partitions.iter());
     let list =
-        consumer.committed_offsets(list, CALL_DEADLINE).map_err(|error: KafkaError| Weather::new(what, error))?;
+        consumer.committed_offsets(list, COMMITTED_DEADLINE).map_err(|error: KafkaError| Weather::new(what, error))?;
     let entries = ffi::listed(&list);
     if let Some((entry, code)) = entries.iter().find_map(|entry| entry.error.map(|code| (entry, code))) {
         return Err(Weather::new(format!("{what} of {}", crate::offsets::partition_of(entry)), code));

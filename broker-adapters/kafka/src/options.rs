@@ -29,6 +29,8 @@ impl KafkaOptions {
             .set("client.id", &self.client_id)
             .set("allow.auto.create.topics", "false")
             .set("topic.metadata.refresh.interval.ms", "30000")
+            // A broker that is back is found within a second, not within ten.
+            .set("reconnect.backoff.max.ms", "1000")
             .set_log_level(RDKafkaLogLevel::Warning);
         config
     }

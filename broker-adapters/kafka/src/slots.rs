@@ -4,12 +4,13 @@
 //! librdkafka tells a change within a poll and waits until it is acted upon. The change is queued; what is taken
 //! is taken when the caller is told, what is revoked is given up when the caller says that its lanes have ended.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use broker::{SlotEvent, SlotMember, SlotOptions, Weather};
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -24,6 +25,9 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
 /// How long one look into the client's queue may take, so that a change is told soon.
 const STEP: Duration = Duration::from_millis(100);
+
+/// Two processes with one name fence each other; not faster than this.
+const BETWEEN_JOINS: Duration = Duration::from_secs(5);
 
 /// Bound on the errors taken out of the client's queue in one go.
 const MOST_ERRORS: usize = 10_000;
@@ -74,12 +78,19 @@ impl ConsumerContext for Changes {
 
 /// See the module.
 pub(crate) struct Membership {
-    /// `None` only while it is dropped.
+    /// What a consumer is made from.
+    config: ClientConfig,
+    /// `None` only while it is dropped, or could not be made again.
     consumer: Option<BaseConsumer<Changes>>,
     topic: String,
     group: String,
+    /// Told as taken.
+    held: BTreeSet<i32>,
     /// Told as revoked or lost, and not yet released.
     releasing: Vec<i32>,
+    /// The consumer is of no more use; a new one joins not before this.
+    fenced: Option<Instant>,
+    joined: Instant,
 }
 
 fn slots(partitions: &[i32]) -> Vec<Slot> {
@@ -89,7 +100,6 @@ fn slots(partitions: &[i32]) -> Vec<Slot> {
 impl Membership {
     /// Joins; the first slots come with a later poll.
     pub(crate) fn join(kafka: &KafkaOptions, options: &SlotOptions) -> Result<Self, Weather> {
-        let what = || format!("join the group {} as {}", options.group, options.instance);
         let heartbeat = (options.session_timeout / 3).min(HEARTBEAT);
         let mut config = kafka.consumer(options.group.as_str());
         config
@@ -102,15 +112,53 @@ impl Membership {
             // The topic holds nothing, so it is asked rarely.
             .set("fetch.wait.max.ms", "5000")
             .set("socket.timeout.ms", "10000");
-        let consumer: BaseConsumer<Changes> =
-            config.create_with_context(Changes::default()).map_err(|error| Weather::new(what(), error))?;
-        consumer.subscribe(&[options.topic.as_str()]).map_err(|error| Weather::new(what(), error))?;
-        Ok(Self {
-            consumer: Some(consumer),
+        let mut member = Self {
+            config,
+            consumer: None,
             topic: options.topic.as_str().to_owned(),
             group: options.group.as_str().to_owned(),
+            held: BTreeSet::new(),
             releasing: Vec::new(),
-        })
+            fenced: None,
+            joined: Instant::now(),
+        };
+        member.subscribe()?;
+        Ok(member)
+    }
+
+    fn subscribe(&mut self) -> Result<(), Weather> {
+        let what = || format!("join the group {}", self.group);
+        let consumer: BaseConsumer<Changes> =
+            self.config.create_with_context(Changes::default()).map_err(|error| Weather::new(what(), error))?;
+        consumer.subscribe(&[self.topic.as_str()]).map_err(|error| Weather::new(what(), error))?;
+        self.consumer = Some(consumer);
+        self.joined = Instant::now();
+        self.fenced = None;
+        Ok(())
+    }
+
+    /// What to tell where the client is of no more use. A static member can be fenced by itself: its request to
+    /// join was taken, the answer lost with the broker, and the next request comes from a stranger of its name.
+    fn fence(&mut self, weather: Weather) -> Result<Option<SlotEvent>, Weather> {
+        if self.consumer()?.client().fatal_error().is_none() {
+            return Err(weather);
+        }
+        tracing::warn!(group = self.group, "the membership has ended and is begun anew: {weather}");
+        self.fenced = Some(self.joined + BETWEEN_JOINS);
+        self.releasing.extend(std::mem::take(&mut self.held));
+        let lost = slots(&self.releasing);
+        if lost.is_empty() { Err(weather) } else { Ok(Some(SlotEvent::Lost(lost))) }
+    }
+
+    /// Joins again after a fence, once what was held is released and it is time.
+    fn rejoin(&mut self, max_wait: Duration) -> Result<(), Weather> {
+        let Some(not_before) = self.fenced.filter(|_| self.releasing.is_empty()) else { return Ok(()) };
+        if Instant::now() < not_before {
+            std::thread::sleep(max_wait.min(STEP));
+            return Ok(());
+        }
+        self.close(false);
+        self.subscribe()
     }
 
     fn consumer(&self) -> Result<&BaseConsumer<Changes>, Weather> {
@@ -145,10 +193,12 @@ impl Membership {
                 if !partitions.is_empty() {
                     consumer.pause(&list).map_err(|error| Weather::new(what(), error))?;
                 }
+                self.held.extend(&partitions);
                 Ok((!partitions.is_empty()).then(|| SlotEvent::Taken(slots(&partitions))))
             }
             Change::Revoked { slots: partitions, lost } => {
                 self.releasing.extend(&partitions);
+                self.held.retain(|held| !partitions.contains(held));
                 if partitions.is_empty() {
                     self.consumer()?
                         .incremental_unassign(&self.list(&[]))
@@ -245,13 +295,20 @@ impl SlotMember for Membership {
     fn poll(&mut self, max_wait: Duration) -> Result<Option<SlotEvent>, Weather> {
         let deadline = Instant::now() + max_wait;
         loop {
+            if self.fenced.is_some() {
+                self.rejoin(max_wait)?;
+                return Ok(None);
+            }
             if let Some(event) = self.next_event()? {
                 return Ok(Some(event));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if let Err(weather) = self.step(left.min(STEP)) {
                 // A change that came behind the error is told first.
-                return self.next_event()?.map_or(Err(weather), |event| Ok(Some(event)));
+                return match self.next_event()? {
+                    Some(event) => Ok(Some(event)),
+                    None => self.fence(weather),
+                };
             }
             if left.is_zero() {
                 return self.next_event();
@@ -261,7 +318,7 @@ impl SlotMember for Membership {
 
     fn released(&mut self) -> Result<(), Weather> {
         let partitions = std::mem::take(&mut self.releasing);
-        if partitions.is_empty() {
+        if partitions.is_empty() || self.fenced.is_some() {
             return Ok(());
         }
         let list = self.list(&partitions);

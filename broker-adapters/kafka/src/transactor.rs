@@ -20,8 +20,9 @@ const RETRY_BACKOFF: Duration = Duration::from_millis(500);
 /// it and no retry stays below it.
 const TAINT_AFTER: Duration = Duration::from_millis(300);
 
-/// How long a transactional id may take to be taken over. While the coordinator cannot end the transaction that is
-/// open under it, longer helps nobody, and the caller has something to say meanwhile.
+/// How long a transactional id may take to be taken over, or a transaction to be aborted, which the takeover does too.
+/// While the coordinator cannot end the transaction that is open under it, longer helps nobody, and the caller has
+/// something to say meanwhile.
 const TAKE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a full queue is waited for.
@@ -227,7 +228,7 @@ impl Transactor {
         // had a record without a report (why is not known); and a late copy of the abort would end the next one.
         self.spent = true;
         if !failure.fatal
-            && let Err(abort) = self.outlet.abort(CALL_DEADLINE)
+            && let Err(abort) = self.outlet.abort(TAKE_DEADLINE)
         {
             if is_fenced(&abort) {
                 return Broken::Fenced;

@@ -30,6 +30,8 @@ use crate::options::KafkaOptions;
 use crate::transactor::{Broken, Done, Transactor, TransactorOptions, is_refusal};
 use crate::writer;
 
+pub(crate) use self::remains::callers_part;
+
 /// The number that control records carry in their delivery reports; no batch is as long.
 const CONTROL: usize = usize::MAX;
 

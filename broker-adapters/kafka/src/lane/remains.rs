@@ -1,7 +1,7 @@
 //! What transactions left behind in output partitions whose broker went away.
 //!
-//! Kafka's coordinator takes a partition without a leader for deleted (seen on 4.3: it asks for the leader's end
-//! point and gets none) and ends the transaction without a marker there. When the partition is back, the
+//! Kafka's coordinator takes a partition without a leader for deleted (4.3 does, 3.9 does not: KAFKA-20734) and ends
+//! the transaction without a marker there. When the partition is back, the
 //! transaction is still open in its log: committed readers stand still before it, and the next transaction of the
 //! same producer ends it the way it ends itself. What was aborted would become visible, a second time.
 //!
@@ -108,6 +108,23 @@ impl Remains {
             tracing::warn!(%partition, "a committed transaction was left open in the log; the next one ends it");
         }
         aborted
+    }
+}
+
+/// The caller's part of a committed text.
+pub(crate) fn callers_part(metadata: String) -> String {
+    parts(metadata).0
+}
+
+/// The caller's part of a committed text, and how far the outputs are, where it says so.
+fn parts(metadata: String) -> (String, Option<(Offset, Offset)>) {
+    let ends = metadata.rsplit_once(MARK).and_then(|(own, ends)| {
+        let (product, quarantine) = ends.split_once(',')?;
+        Some((own.to_owned(), (Offset(product.parse().ok()?), Offset(quarantine.parse().ok()?))))
+    });
+    match ends {
+        Some((own, ends)) => (own, Some(ends)),
+        None => (metadata, None),
     }
 }
 
