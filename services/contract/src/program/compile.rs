@@ -511,8 +511,15 @@ impl Compiler<'_> {
         }
         for (field, _) in read.iter().flat_map(|read| &read.fields).zip(&sources).filter(|(_, source)| source.is_none())
         {
-            let Some(default) = &field.default else { continue };
-            self.defaulted(&field.name, field.node, default);
+            match &field.default {
+                Some(default) => self.defaulted(&field.name, field.node, default),
+                // Types that hold each other can be taken to fit while only one of them was looked at.
+                None => {
+                    self.steps.push(Step::Field(Arc::from(field.name.as_str())));
+                    self.emit_refusal(RULE_TYPE, "must be sent, because the contract gives no default".to_owned());
+                    self.steps.pop();
+                }
+            }
         }
     }
 

@@ -283,6 +283,19 @@ fn what_held_a_record_back_is_kept_before_warnings() {
 }
 
 #[test]
+fn a_field_without_default_is_missed_in_types_that_hold_each_other() {
+    let schema = |more: &str| {
+        let b = r#"{"type":"record","name":"B","fields":[{"name":"items","type":{"type":"array","items":"A"}}]}"#;
+        let a = format!(r#"{{"type":"record","name":"A","fields":[{{"name":"x","type":[{b},"null"]}}{more}]}}"#);
+        record(&format!(r#"{{"name":"one","type":["null",{a}]}},{{"name":"other","type":["null","B"]}}"#))
+    };
+    let contract = contract(&schema(r#",{"name":"z","type":"int"}"#));
+    // No A, and a B that holds an A.
+    let found = judged(contract, Some(&schema("")), None, &[0, 2, 2, 2, 0]);
+    assert_eq!(found, pairs(&[("type", "other.items[0].z")]));
+}
+
+#[test]
 fn recursion_ends() {
     let schema =
         r#"{"type":"record","name":"N","fields":[{"name":"v","type":"int"},{"name":"next","type":["null","N"]}]}"#;
