@@ -3,12 +3,17 @@
 //!
 //! Source: Apache Avro 1.12 specification, "Schema Declaration", "Names", "Aliases", "Logical Types".
 
+mod attributes;
+
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::defaults;
 use super::schema::{Enumeration, Field, Fixed, Kind, Logical, Node, NodeId, Record, Schema};
+pub(super) use attributes::shown;
+use attributes::{Named, check_name, doc, logical, named, text, texts};
+pub(super) use attributes::{decimal, join};
 
 /// Longest schema text, in bytes.
 pub const MAX_TEXT: usize = 256 * 1024;
@@ -59,67 +64,6 @@ impl Schema {
         let schema = Self { text: text.into(), nodes: parser.nodes, root };
         defaults::check(&schema)?;
         Ok(schema)
-    }
-
-    /// The record at this node, if it is one.
-    pub fn record(&self, id: NodeId) -> Option<&Record> {
-        match &self.node(id).kind {
-            Kind::Record(record) => Some(record),
-            _ => None,
-        }
-    }
-
-    /// The other branch of a union of null and one type; `None` for anything else.
-    pub fn nullable(&self, id: NodeId) -> Option<NodeId> {
-        let Kind::Union(branches) = &self.node(id).kind else { return None };
-        let [a, b] = branches.as_slice() else { return None };
-        match (&self.node(*a).kind, &self.node(*b).kind) {
-            (Kind::Null, _) => Some(*b),
-            (_, Kind::Null) => Some(*a),
-            _ => None,
-        }
-    }
-
-    /// The field of this name in the record at this node.
-    pub fn field(&self, record: NodeId, name: &str) -> Option<&Field> {
-        self.record(record)?.fields.iter().find(|field| field.name == name)
-    }
-
-    /// The full name of a named type, the specification's name of any other.
-    pub fn type_name(&self, id: NodeId) -> &str {
-        self.node(id).kind.name()
-    }
-}
-
-impl Kind {
-    /// The full name of a named type, the specification's name of any other.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Record(record) => &record.name,
-            Self::Enum(enumeration) => &enumeration.name,
-            Self::Fixed(fixed) => &fixed.name,
-            other => other.type_word(),
-        }
-    }
-
-    /// The specification's word for this kind of type: `record`, `long`, `union`.
-    pub fn type_word(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Boolean => "boolean",
-            Self::Int => "int",
-            Self::Long => "long",
-            Self::Float => "float",
-            Self::Double => "double",
-            Self::Bytes => "bytes",
-            Self::String => "string",
-            Self::Array(_) => "array",
-            Self::Map(_) => "map",
-            Self::Union(_) => "union",
-            Self::Record(_) => "record",
-            Self::Enum(_) => "enum",
-            Self::Fixed(_) => "fixed",
-        }
     }
 }
 
@@ -413,145 +357,4 @@ impl Parser {
         }
         Ok(())
     }
-}
-
-/// A defined name: full, with its aliases in full and the namespace of what it encloses.
-struct Named {
-    name: String,
-    aliases: Vec<String>,
-    space: Option<String>,
-}
-
-fn named(object: &Map<String, Value>, path: &str, enclosing: Option<&str>) -> Result<Named, SchemaError> {
-    let written = text(object, "name", path)?;
-    let place = join(path, "name");
-    let (space, simple) = match written.rsplit_once('.') {
-        Some((space, simple)) => (Some(space.to_owned()).filter(|space| !space.is_empty()), simple),
-        None => match object.get("namespace") {
-            None | Some(Value::Null) => (enclosing.map(str::to_owned), written),
-            Some(Value::String(space)) => (Some(space.clone()).filter(|space| !space.is_empty()), written),
-            Some(other) => {
-                return Err(SchemaError::new(
-                    &join(path, "namespace"),
-                    format!("{} is no namespace; it is a string", shown(other)),
-                ));
-            }
-        },
-    };
-    check_name(simple, &place)?;
-    for part in space.iter().flat_map(|space| space.split('.')) {
-        check_name(part, &join(path, "namespace"))?;
-    }
-    let full = |name: &str| match (&space, name.contains('.')) {
-        (Some(space), false) => format!("{space}.{name}"),
-        _ => name.to_owned(),
-    };
-    let aliases = texts(object, "aliases", path)?.iter().map(|alias| full(alias)).collect();
-    Ok(Named { name: full(simple), aliases, space })
-}
-
-fn check_name(name: &str, path: &str) -> Result<(), SchemaError> {
-    let mut letters = name.chars();
-    let first = letters.next().is_some_and(|letter| letter.is_alphabetic() || letter == '_');
-    if first && letters.all(|letter| letter.is_alphanumeric() || letter == '_') {
-        return Ok(());
-    }
-    Err(SchemaError::new(
-        path,
-        format!(
-            "{} is no name; a name is letters, digits and _ and does not begin with a digit",
-            shown(&Value::from(name))
-        ),
-    ))
-}
-
-fn text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, SchemaError> {
-    match object.get(key) {
-        Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(SchemaError::new(&join(path, key), format!("{} is no string", shown(other)))),
-        None => Err(SchemaError::new(path, format!("{key:?} is missing"))),
-    }
-}
-
-fn texts(object: &Map<String, Value>, key: &str, path: &str) -> Result<Vec<String>, SchemaError> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| match item {
-                Value::String(text) => Ok(text.clone()),
-                other => Err(SchemaError::new(
-                    &join(path, &format!("{key}[{index}]")),
-                    format!("{} is no string", shown(other)),
-                )),
-            })
-            .collect(),
-        Some(other) => Err(SchemaError::new(&join(path, key), format!("{} is no array of strings", shown(other)))),
-    }
-}
-
-fn doc(object: &Map<String, Value>) -> Option<String> {
-    object.get("doc").and_then(Value::as_str).map(str::to_owned)
-}
-
-pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// A value as it is shown in an error: its JSON text, at most 60 characters of it.
-pub(super) fn shown(value: &Value) -> String {
-    let text = match value {
-        // Printing a large tree to show 60 characters of it would be dear.
-        Value::Object(_) => return "an object".to_owned(),
-        Value::Array(_) => return "an array".to_owned(),
-        other => other.to_string(),
-    };
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
-}
-
-/// The logical type, where it is one of the specification's and fits; anything else is ignored.
-fn logical(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
-    let name = object.get("logicalType")?.as_str()?;
-    Some(match (name, kind) {
-        ("decimal", Kind::Bytes | Kind::Fixed(_)) => decimal(object, kind)?,
-        ("uuid", Kind::String) => Logical::Uuid,
-        ("uuid", Kind::Fixed(fixed)) if fixed.size == 16 => Logical::Uuid,
-        ("date", Kind::Int) => Logical::Date,
-        ("time-millis", Kind::Int) => Logical::TimeMillis,
-        ("time-micros", Kind::Long) => Logical::TimeMicros,
-        ("timestamp-millis", Kind::Long) => Logical::TimestampMillis,
-        ("timestamp-micros", Kind::Long) => Logical::TimestampMicros,
-        ("timestamp-nanos", Kind::Long) => Logical::TimestampNanos,
-        ("local-timestamp-millis", Kind::Long) => Logical::LocalTimestampMillis,
-        ("local-timestamp-micros", Kind::Long) => Logical::LocalTimestampMicros,
-        ("local-timestamp-nanos", Kind::Long) => Logical::LocalTimestampNanos,
-        ("duration", Kind::Fixed(fixed)) if fixed.size == 12 => Logical::Duration,
-        _ => return None,
-    })
-}
-
-pub(super) fn decimal(object: &Map<String, Value>, kind: &Kind) -> Option<Logical> {
-    let whole = |value: &Value| {
-        value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number <= i32::MAX as u32)
-    };
-    let precision = whole(object.get("precision")?).filter(|precision| *precision > 0)?;
-    let scale = match object.get("scale") {
-        None => 0,
-        Some(scale) => whole(scale)?,
-    };
-    if scale > precision {
-        return None;
-    }
-    if let Kind::Fixed(fixed) = kind {
-        // floor(log10(2^(8·size − 1) − 1)) digits fit. log10(2) as a float is exact enough below 2^31 bytes.
-        let digits = ((8.0 * fixed.size as f64 - 1.0) * std::f64::consts::LOG10_2).floor();
-        if f64::from(precision) > digits {
-            return None;
-        }
-    }
-    Some(Logical::Decimal { precision, scale })
 }

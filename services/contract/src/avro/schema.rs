@@ -164,3 +164,66 @@ pub enum Logical {
     /// On fixed(12): months, days and milliseconds.
     Duration,
 }
+
+impl Schema {
+    /// The record at this node, if it is one.
+    pub fn record(&self, id: NodeId) -> Option<&Record> {
+        match &self.node(id).kind {
+            Kind::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The other branch of a union of null and one type; `None` for anything else.
+    pub fn nullable(&self, id: NodeId) -> Option<NodeId> {
+        let Kind::Union(branches) = &self.node(id).kind else { return None };
+        let [a, b] = branches.as_slice() else { return None };
+        match (&self.node(*a).kind, &self.node(*b).kind) {
+            (Kind::Null, _) => Some(*b),
+            (_, Kind::Null) => Some(*a),
+            _ => None,
+        }
+    }
+
+    /// The field of this name in the record at this node.
+    pub fn field(&self, record: NodeId, name: &str) -> Option<&Field> {
+        self.record(record)?.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The full name of a named type, the specification's name of any other.
+    pub fn type_name(&self, id: NodeId) -> &str {
+        self.node(id).kind.name()
+    }
+}
+
+impl Kind {
+    /// The full name of a named type, the specification's name of any other.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Record(record) => &record.name,
+            Self::Enum(enumeration) => &enumeration.name,
+            Self::Fixed(fixed) => &fixed.name,
+            other => other.type_word(),
+        }
+    }
+
+    /// The specification's word for this kind of type: `record`, `long`, `union`.
+    pub fn type_word(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Bytes => "bytes",
+            Self::String => "string",
+            Self::Array(_) => "array",
+            Self::Map(_) => "map",
+            Self::Union(_) => "union",
+            Self::Record(_) => "record",
+            Self::Enum(_) => "enum",
+            Self::Fixed(_) => "fixed",
+        }
+    }
+}
