@@ -204,13 +204,21 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether all bytes are ASCII: eight at a time, the last ones overlapping, because most texts are short.
+/// Whether all bytes are ASCII: many at a time, the last ones overlapping.
 #[inline(always)]
 pub(super) fn ascii(bytes: &[u8]) -> bool {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let (chunks, _) = bytes.as_chunks::<8>();
-        let all = chunks.iter().fold(u64::from_ne_bytes(*last), |all, chunk| all | u64::from_ne_bytes(*chunk));
-        return all & 0x8080_8080_8080_8080 == 0;
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<32>(), bytes.last_chunk::<32>()) {
+        if bytes.len() <= 64 {
+            return (high_bits(first) | high_bits(last)) & HIGH == 0;
+        }
+        let (chunks, _) = bytes.as_chunks::<32>();
+        return chunks.iter().fold(high_bits(last), |all, chunk| all | high_bits(chunk)) & HIGH == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        return (high_bits(first) | high_bits(last)) & HIGH == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        return (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH == 0;
     }
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         return (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)) & 0x8080_8080 == 0;
@@ -218,8 +226,18 @@ pub(super) fn ascii(bytes: &[u8]) -> bool {
     bytes.iter().all(u8::is_ascii)
 }
 
+/// The high bit of each of eight bytes.
+pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// All eights of bytes, laid over each other.
 #[inline(always)]
-fn unzigzag(value: u64) -> i64 {
+fn high_bits<const BYTES: usize>(bytes: &[u8; BYTES]) -> u64 {
+    let (eights, _) = bytes.as_chunks::<8>();
+    eights.iter().fold(0, |all, eight| all | u64::from_ne_bytes(*eight))
+}
+
+#[inline(always)]
+pub(super) fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
@@ -241,7 +259,7 @@ mod tests {
 
     #[test]
     fn text_of_any_length_is_told_from_ascii() {
-        for length in 0..40 {
+        for length in 0..140 {
             let mut bytes = vec![b'a'; length];
             assert!(ascii(&bytes));
             for at in 0..length {

@@ -112,7 +112,10 @@ impl Scratch {
         if self.hashes.len() != sketches {
             self.hashes.resize(sketches, 0);
         }
-        self.hashes.fill(0);
+        // Filling nothing is not free: there is an empty vector's address to fill it at.
+        if sketches > 0 {
+            self.hashes.fill(0);
+        }
     }
 
     /// Forgets all violations: those of a record that turned out to be malformed mean nothing.

@@ -284,20 +284,22 @@ impl Statistics {
 
     fn field_parts(&self) -> Vec<FieldQuality> {
         let Fields { nulls, min, max } = &self.fields;
-        let kept = nulls.iter().zip(min).zip(max).zip(&self.histograms);
-        let of = |(leaf, (((nulls, min), max), histogram)): (&Leaf, (((&i64, &f64), &f64), &Histogram))| {
+        let of = |(index, leaf): (usize, &Leaf)| {
+            let min = min.get(index).copied().unwrap_or(f64::INFINITY);
+            let max = max.get(index).copied().unwrap_or(f64::NEG_INFINITY);
+            let nulls = nulls.get(index).copied().unwrap_or(0);
             let there = leaf.number && min <= max;
             FieldQuality {
                 path: leaf.text.clone(),
                 count: self.records - nulls,
-                nulls: *nulls,
+                nulls,
                 min: there.then_some(min * leaf.unit),
                 max: there.then_some(max * leaf.unit),
                 distinct: leaf.sketch.and_then(|sketch| self.distinct.get(sketch as usize)).map(Distinct::to_bytes),
-                histogram: histogram.to_buckets(),
+                histogram: self.histograms.get(index).map(Histogram::to_buckets).unwrap_or_default(),
             }
         };
-        self.layout.leaves.iter().zip(kept).map(of).collect()
+        self.layout.leaves.iter().enumerate().map(of).collect()
     }
 }
 

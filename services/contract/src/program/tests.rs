@@ -27,7 +27,7 @@ pub(super) fn path(text: &str) -> Path {
     Path(segments)
 }
 
-fn rule(at: &str, check: Check) -> Rule {
+pub(super) fn rule(at: &str, check: Check) -> Rule {
     Rule { id: RuleId::new(format!("{at}:rule")), path: path(at), check, severity: Severity::Error, description: None }
 }
 

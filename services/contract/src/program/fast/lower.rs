@@ -1,14 +1,13 @@
 //! From the exact program's ops to those of the fast pass, one after the other; a read is fused with what
 //! looks at it where no jump leads between them.
 
-use super::{Fast, LOOPS, Op, Register, UNMEASURED};
-use crate::cel::Want;
-use crate::model::Native;
+mod fuse;
+
+use super::{Fast, LOOPS, Op, Register, Shape, UNMEASURED};
 use crate::program::checks::Test;
 use crate::program::compile::Code;
 use crate::program::layout::Layout;
 use crate::program::ops::{self as exact, Op as Exact};
-use crate::program::value::Value;
 
 impl Fast {
     /// The fast pass of a program; `None` where it has ops that only the exact pass knows (items that must
@@ -67,8 +66,8 @@ struct Lowering<'c> {
     fixes: Vec<(usize, usize)>,
     /// Exact unions that were met: where their table starts, with how many branches.
     tables: Vec<(usize, usize)>,
-    /// Loops around this op: the shape, and the first op of the body.
-    loops: Vec<(u32, u32)>,
+    /// The shapes of the loops around this op.
+    loops: Vec<u16>,
     /// There may be bytes since the mark that nobody looked at.
     pending: bool,
     /// The last op that is jumped to: nothing merges into the one before it.
@@ -218,22 +217,32 @@ impl Lowering<'_> {
 
     fn enter(&mut self, shape: u32) -> Option<()> {
         let shape = self.code.loops.get(shape as usize)?;
-        let index = u16::try_from(self.fast.least.len()).ok()?;
+        let index = u16::try_from(self.fast.loops.len()).ok()?;
         let depth = self.loops.len();
         if shape.least == 0 || depth >= LOOPS {
             return None;
         }
-        self.fast.least.push(shape.least);
         self.jump(Op::Loop { depth: depth as u8, shape: index, after: 0 }, shape.after as usize);
+        self.fast.loops.push(Shape { least: shape.least, body: self.here(), skip: 0 });
         self.pending = true;
-        self.loops.push((u32::from(index), self.here()));
+        self.loops.push(index);
         Some(())
     }
 
     /// The end of a loop's body, and what looks at the array or map.
     fn again(&mut self, next: usize) -> Option<usize> {
-        let (shape, body) = self.loops.pop()?;
-        self.light(Op::Again { depth: self.loops.len() as u8, shape: shape as u16, body });
+        let shape = self.loops.pop()?;
+        let depth = self.loops.len() as u8;
+        let labelled = self.label == self.fast.ops.len();
+        match self.fast.ops.last_mut() {
+            Some(last @ (Op::Skip(_) | Op::Utf8Skip(_))) if !labelled => {
+                let (Op::Skip(size) | Op::Utf8Skip(size)) = *last else { return None };
+                *last = Op::SkipAgain { depth, shape };
+                self.fast.loops.get_mut(usize::from(shape))?.skip = size;
+                self.pending = true;
+            }
+            _ => self.light(Op::Again { depth, shape }),
+        }
         // Jumped to by the loop alone: no null comes here.
         if self.jumped(next) > 1 {
             return Some(next);
@@ -246,9 +255,8 @@ impl Lowering<'_> {
             match self.code.checks.get(check as usize)?.test {
                 Test::NotNull => {}
                 Test::Length(min, max) => {
-                    let index = self.fast.lengths.len() as u32;
-                    self.fast.lengths.push((min, max));
-                    self.emit(Op::ItemsIn(index));
+                    let bounds = self.bounds(min, max);
+                    self.emit(Op::ItemsIn(bounds));
                 }
                 _ => self.exact(Exact::Check(check)),
             }
@@ -334,7 +342,7 @@ impl Lowering<'_> {
             }
             (Exact::Text, _) if looks.plain() => {
                 self.note_text(&looks);
-                self.light(Op::NullableText { null: byte, leaf: looks.measured() });
+                self.nullable_text(byte, looks.measured());
             }
             (Exact::Long, _) if looks.plain() => self.raw(match looks.leaf {
                 Some(leaf) => Op::NullableLong { null: byte, leaf },
@@ -350,162 +358,6 @@ impl Lowering<'_> {
             }
         }
         Some(end)
-    }
-
-    fn can_fuse(&self, (read, decimal): (Exact, bool), looks: &Looks) -> bool {
-        match read {
-            Exact::Text | Exact::Long | Exact::Int | Exact::Double | Exact::Boolean => !decimal,
-            Exact::Bytes if decimal => looks.plain(),
-            Exact::Bytes => true,
-            Exact::Float | Exact::Fixed(_) => looks.plain() && looks.leaf.is_none() && !decimal,
-            Exact::Enum(index) => {
-                let symbols = self.code.enums.get(index as usize).map_or(usize::MAX, Vec::len);
-                // How long symbols are is seen only by a histogram.
-                let seen = looks.leaf.and_then(|leaf| self.layout.leaves.get(usize::from(leaf)));
-                symbols <= 64
-                    && looks.others.is_empty()
-                    && looks.hash.is_none()
-                    && seen.is_none_or(|leaf| !leaf.number && !leaf.quantiles && leaf.event_time.is_none())
-            }
-            _ => false,
-        }
-    }
-
-    /// Emits a read and its looks; whether it could.
-    fn fused(&mut self, read: (Exact, bool), looks: &Looks) -> Option<bool> {
-        if !self.can_fuse(read, looks) {
-            return Some(false);
-        }
-        let leaf = looks.measured();
-        match read.0 {
-            Exact::Text => {
-                self.note_text(looks);
-                self.text(leaf, looks.plain());
-                self.look(Register::Text, looks)?;
-            }
-            Exact::Long if looks.plain() && looks.leaf.is_none() => self.raw(Op::Varint),
-            Exact::Long => {
-                self.raw(Op::Long { leaf });
-                self.look(Register::Int, looks)?;
-            }
-            Exact::Int => {
-                self.light(Op::Int { leaf });
-                self.look(Register::Int, looks)?;
-            }
-            Exact::Boolean => {
-                self.light(Op::Boolean { leaf });
-                self.look(Register::Boolean, looks)?;
-            }
-            Exact::Double if looks.plain() && looks.leaf.is_none() => self.raw(Op::Skip(8)),
-            Exact::Double => {
-                self.raw(Op::Double { leaf });
-                self.look(Register::Float, looks)?;
-            }
-            Exact::Float => self.raw(Op::Skip(4)),
-            Exact::Fixed(size) => self.raw(Op::Skip(size)),
-            Exact::Bytes if read.1 => self.raw(Op::Decimal { leaf }),
-            Exact::Bytes => {
-                self.raw(Op::Bytes { leaf });
-                self.look(Register::Bytes, looks)?;
-            }
-            Exact::Enum(index) => {
-                let code = self.code;
-                let symbols = code.enums.get(index as usize)?;
-                let keeps = |symbol: &str| {
-                    let value = Value::Text(symbol.as_bytes());
-                    looks
-                        .checks
-                        .iter()
-                        .all(|check| code.checks.get(*check as usize).is_some_and(|check| check.test.holds(value, 0)))
-                };
-                let mask = self.mask(symbols.iter().map(|symbol| symbol.as_deref().is_some_and(keeps)));
-                self.light(Op::Symbol { leaf, mask });
-            }
-            _ => return Some(false),
-        }
-        Some(true)
-    }
-
-    /// A text; several in a row that nothing else looks at become one op.
-    fn text(&mut self, leaf: u16, alone: bool) {
-        let follows = |first: u16, count: u8| match first {
-            UNMEASURED => leaf == UNMEASURED,
-            _ => leaf != UNMEASURED && first.checked_add(u16::from(count)) == Some(leaf),
-        };
-        if alone && self.label != self.fast.ops.len() {
-            match self.fast.ops.last_mut() {
-                Some(Op::Texts { count, leaf: first }) if *count < u8::MAX && follows(*first, *count) => {
-                    *count += 1;
-                    return;
-                }
-                Some(last) => {
-                    if let Op::Text { leaf: first } = *last
-                        && follows(first, 1)
-                    {
-                        *last = Op::Texts { count: 2, leaf: first };
-                        return;
-                    }
-                }
-                None => {}
-            }
-        }
-        self.light(Op::Text { leaf });
-    }
-
-    fn note_text(&mut self, looks: &Looks) {
-        self.fast.texts.extend(looks.leaf);
-    }
-
-    fn mask(&mut self, allowed: impl Iterator<Item = bool>) -> u32 {
-        let mask = allowed.enumerate().fold(0_u64, |mask, (index, allowed)| mask | u64::from(allowed) << index);
-        self.fast.masks.push(mask);
-        self.fast.masks.len() as u32 - 1
-    }
-
-    /// What looks at a value that was read and is not null.
-    fn look(&mut self, register: Register, looks: &Looks) -> Option<()> {
-        let mut loaded = false;
-        let mut generally = |this: &mut Self, op: Exact| {
-            if !std::mem::replace(&mut loaded, true) {
-                this.emit(Op::Load(register));
-            }
-            this.exact(op);
-        };
-        for check in &looks.checks {
-            match (&self.code.checks.get(*check as usize)?.test, register) {
-                (Test::Int(min, max), Register::Int) => {
-                    let index = self.fast.numbers.len() as u32;
-                    self.fast.numbers.push((*min, *max));
-                    self.emit(Op::NumberIn(index));
-                }
-                (Test::Length(min, max), Register::Text) => {
-                    let index = self.fast.lengths.len() as u32;
-                    self.fast.lengths.push((*min, *max));
-                    self.emit(Op::LengthIn(index));
-                }
-                (Test::Range { min, max }, Register::Float) => match floats(min.as_ref(), max.as_ref()) {
-                    Some(bounds) => {
-                        let index = self.fast.floats.len() as u32;
-                        self.fast.floats.push(bounds);
-                        self.emit(Op::FloatIn(index));
-                    }
-                    None => generally(self, Exact::Check(*check)),
-                },
-                _ => generally(self, Exact::Check(*check)),
-            }
-        }
-        for other in &looks.others {
-            match (*other, register) {
-                (Exact::Slot { slot, want: Want::Value }, Register::Int) => self.emit(Op::SlotOfInt(slot)),
-                _ => generally(self, *other),
-            }
-        }
-        match (looks.hash, register) {
-            (Some(sketch), Register::Text) => self.emit(Op::Hash(sketch)),
-            (Some(sketch), _) => generally(self, Exact::Distinct { sketch }),
-            (None, _) => {}
-        }
-        Some(())
     }
 }
 
@@ -530,16 +382,4 @@ fn looks(op: Exact) -> bool {
             | BytesOfText
             | Decimal
     )
-}
-
-/// Bounds of doubles with both ends included; `None` where they cannot be said so.
-fn floats(min: Option<&(Native, bool)>, max: Option<&(Native, bool)>) -> Option<(f64, f64)> {
-    let bound = |bound: Option<&(Native, bool)>, otherwise: f64, inward: fn(f64) -> f64| match bound {
-        None => Some(otherwise),
-        Some((Native::Float(value), excluded)) if value.is_finite() => {
-            Some(if *excluded { inward(*value) } else { *value })
-        }
-        Some(_) => None,
-    };
-    Some((bound(min, f64::NEG_INFINITY, f64::next_up)?, bound(max, f64::INFINITY, f64::next_down)?))
 }

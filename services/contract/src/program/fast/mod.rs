@@ -13,6 +13,10 @@
 //! [`Op::Utf8`] before it.
 
 mod lower;
+mod rare;
+mod read;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use super::ops as exact;
@@ -35,20 +39,26 @@ enum Op {
         count: u8,
         leaf: u16,
     },
+    /// [`Op::Text`] and [`Op::LengthIn`].
+    TextIn {
+        leaf: u16,
+        bounds: u32,
+    },
     /// A text in a union with null that must not be null.
     ThereText {
         null: u8,
         leaf: u16,
     },
-    /// `null`: the byte that says null; the other of 0 and 2 says text.
-    NullableText {
+    /// Several. `null`: the byte that says null; the other of 0 and 2 says text.
+    NullableTexts {
         null: u8,
         leaf: u16,
+        count: u16,
     },
     Boolean {
         leaf: u16,
     },
-    /// An enum of which the symbols in `masks` are allowed.
+    /// An enum of which the symbols in the first of the bounds are allowed.
     Symbol {
         leaf: u16,
         mask: u32,
@@ -104,7 +114,11 @@ enum Op {
     Again {
         depth: u8,
         shape: u16,
-        body: u32,
+    },
+    /// [`Op::Utf8Skip`] and [`Op::Again`].
+    SkipAgain {
+        depth: u8,
+        shape: u16,
     },
     // Looking at the text, number or count of items that was read last.
     LengthIn(u32),
@@ -140,18 +154,23 @@ const UNMEASURED: u16 = u16::MAX;
 /// How deep loops nest in a fast pass; programs that nest deeper have none.
 const LOOPS: usize = 4;
 
+/// What an array's or map's loop is.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    /// The fewest bytes of an item, never 0.
+    least: u64,
+    body: u32,
+    /// What [`Op::SkipAgain`] skips.
+    skip: u32,
+}
+
 /// A fast pass.
 #[derive(Debug, Default)]
 pub(super) struct Fast {
     ops: Vec<Op>,
-    /// Allowed symbols, a bit each.
-    masks: Vec<u64>,
-    /// Both ends included.
-    lengths: Vec<(u64, u64)>,
-    numbers: Vec<(i64, i64)>,
-    floats: Vec<(f64, f64)>,
-    /// The fewest bytes of an item, never 0.
-    least: Vec<u64>,
+    /// Least and greatest, both included, as the bits of what they bound; or allowed symbols, a bit each.
+    bounds: Vec<[u64; 2]>,
+    loops: Vec<Shape>,
     tables: Vec<u32>,
     exact: Vec<exact::Op>,
     /// Leaves that are staged by their length in bytes, which is right for ASCII.
