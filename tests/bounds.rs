@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backbone::Backbone;
 use crate::clients::readings;
 use crate::process::Enforcer;
-use crate::sandbox::{oracle_command, run, wait_for};
+use crate::sandbox::{oracle_command, run, say, wait_for};
 
 const FEW: u64 = 200_000;
 const MANY: u64 = 2_000_000;
@@ -21,7 +21,6 @@ fn send(backbone: &Backbone, from: u64, total: u64) {
 
 /// The enforcer's memory when it has consumed as many and has given back what its queues took on the way: the
 /// least that is seen within a little more than the ten seconds between two returns.
-#[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
 fn memory_after(enforcer: &Enforcer, total: u64) -> u64 {
     wait_for("every record is consumed", Duration::from_secs(300), || {
         (enforcer.metric("weir_enforcer_records_total", "meter.readings") >= Some(total as f64)).then_some(())
@@ -33,7 +32,7 @@ fn memory_after(enforcer: &Enforcer, total: u64) -> u64 {
         (consumed.elapsed() > SETTLED).then_some(())
     });
     let mib = |bytes: u64| bytes >> 20;
-    eprintln!("after {total} records {} MiB, then {}, at most {}", mib(at_once), mib(least), mib(enforcer.peak()));
+    say(&format!("after {total} records {} MiB, then {}, at most {}", mib(at_once), mib(least), mib(enforcer.peak())));
     least
 }
 

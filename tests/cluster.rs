@@ -83,6 +83,11 @@ impl Cluster {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect::<Vec<_>>().join(",")
     }
 
+    /// Where a node keeps its logs, numbered from 1.
+    pub(crate) fn data(&self, id: usize) -> PathBuf {
+        data(&self.folder, id)
+    }
+
     fn node(&mut self, id: usize) -> &mut Node {
         self.nodes.get_mut(id - 1).expect("nodes are numbered from 1")
     }
@@ -139,6 +144,10 @@ impl Drop for Cluster {
     }
 }
 
+fn data(folder: &Path, id: usize) -> PathBuf {
+    folder.join(format!("data-{id}"))
+}
+
 fn node(id: usize, ports: &[(u16, u16)], properties: &[(&str, &str)], folder: &Path) -> Node {
     let (port, controller) = ports[id - 1];
     let copies = ports.len().min(3);
@@ -151,7 +160,7 @@ fn node(id: usize, ports: &[(u16, u16)], properties: &[(&str, &str)], folder: &P
          transaction.state.log.replication.factor={copies}\n\
          transaction.state.log.min.isr={least}\n\
          min.insync.replicas={least}\n",
-        folder.join(format!("data-{id}")).display(),
+        data(folder, id).display(),
         least = copies.div_ceil(2),
     );
     if ports.len() == 1 {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::backbone::Backbone;
 use crate::clients::readings;
-use crate::process::Watched;
-use crate::sandbox::{oracle_command, run, wait_for};
+use crate::process::Enforcer;
+use crate::sandbox::{Sandbox, oracle_command, run, say, wait_for};
 
 /// Bytes of the log segments of every partition of a topic.
 fn on_disk(data: &Path, topic: &str) -> u64 {
@@ -36,7 +36,7 @@ struct Bytes {
 
 impl Bytes {
     fn now(backbone: &Backbone) -> Self {
-        let data = backbone.scratch().parent().expect("the sandbox").join("data");
+        let data = Sandbox::shared().data();
         let offsets = data.join(offsets_of(&backbone.topic("weir-enforcer")));
         let offsets = fs::read_dir(offsets).expect("the offsets' partition").flatten();
         let logs = offsets.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
@@ -49,10 +49,9 @@ impl Bytes {
 }
 
 /// Runs a script some times that sends records; gives what the backbone wrote about each, in bytes.
-#[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
-fn cost(backbone: &Backbone, enforcer: &Watched, script: (&str, [&str; 2]), runs: u64, count: u64) -> f64 {
-    let consumed = || enforcer.metric("weir_enforcer_records_total", "meter.readings");
-    let transactions = || enforcer.metric("weir_enforcer_transactions_total", "committed");
+fn cost(backbone: &Backbone, enforcer: &Enforcer, script: (&str, [&str; 2]), runs: u64, count: u64) -> f64 {
+    let consumed = || enforcer.metric("weir_enforcer_records_total", "meter.readings").unwrap_or(0.0);
+    let transactions = || enforcer.metric("weir_enforcer_transactions_total", "committed").unwrap_or(0.0);
     let (before, had, made) = (Bytes::now(backbone), consumed(), transactions());
     let inbox = backbone.topic("inbox.meter.readings.v1");
     let (registry, (script, [first, second])) = (backbone.registry(), script);
@@ -66,18 +65,18 @@ fn cost(backbone: &Backbone, enforcer: &Watched, script: (&str, [&str; 2]), runs
     let (lineage, quality, offsets) =
         (each(before.lineage, after.lineage), each(before.quality, after.quality), each(before.offsets, after.offsets));
     let all = lineage + quality + offsets;
-    eprintln!(
+    say(&format!(
         "{count} records at {:.0}/s in {} transactions: {lineage:.1} + {quality:.1} + {offsets:.1} = {all:.1} bytes a record (lineage, quality, offsets)",
         count as f64 / took,
         transactions() - made,
-    );
+    ));
     all
 }
 
 #[test]
 fn what_the_backbone_writes_about_a_record_shrinks_with_the_rate() {
     let backbone = readings("cost");
-    let enforcer = Watched::enforcer(&backbone, "enforcer", &[]);
+    let enforcer = backbone.enforcer_with("enforcer", &[]);
     // A process for each record: no two of them come together.
     let seldom = cost(&backbone, &enforcer, ("produce_readings.py", ["1", "1"]), 12, 12);
     let often = cost(&backbone, &enforcer, ("produce_readings.py", ["10000", "1000"]), 1, 10_000);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::backbone::Backbone;
 use crate::clients::readings;
-use crate::sandbox::{Guarded, free_port, oracle, oracle_command, root, wait_for};
+use crate::sandbox::{Guarded, free_port, oracle, oracle_command, root, say, wait_for};
 
 /// What an enforcer may grow by while it works on poison; what is sent comes in batches of some megabytes.
 const GROWTH: u64 = 96 << 20;
@@ -30,7 +30,6 @@ fn parcels(name: &str, changes: &[(&str, &str)]) -> Backbone {
     backbone
 }
 
-#[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
 fn check(script: &str, backbone: &Backbone, more: &[&str]) {
     let registry = backbone.registry();
     let output = oracle(script, &[&[backbone.brokers(), &registry, backbone.prefix()], more].concat());
@@ -46,7 +45,6 @@ fn poison_is_held_back_with_its_reason_and_neighbours_go_through() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures belong into the run's report")]
 fn every_kind_of_poison_for_every_type_is_held_back() {
     let backbone = parcels("parcels", &[]);
     let mut enforcer = backbone.enforcer_with("enforcer", &[]);
@@ -55,7 +53,7 @@ fn every_kind_of_poison_for_every_type_is_held_back() {
     check("check_parcels.py", &backbone, &[]);
     enforcer.assert_untroubled();
     let peak = enforcer.peak();
-    eprintln!("memory: {} MiB before the poison, at most {} MiB", before >> 20, peak >> 20);
+    say(&format!("memory: {} MiB before the poison, at most {} MiB", before >> 20, peak >> 20));
     assert!(peak < before + GROWTH, "the enforcer grew from {before} to {peak} bytes");
 }
 
