@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::backbone::Backbone;
-use crate::clients::readings;
+use crate::cluster::Cluster;
 use crate::process::Enforcer;
-use crate::sandbox::{Sandbox, oracle_command, run, say, wait_for};
+use crate::sandbox::{oracle_command, root, run, say, wait_for};
 
 /// Bytes of the log segments of every partition of a topic.
 fn on_disk(data: &Path, topic: &str) -> u64 {
@@ -35,8 +35,8 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn now(backbone: &Backbone) -> Self {
-        let data = Sandbox::shared().data();
+    fn now(kafka: &Cluster, backbone: &Backbone) -> Self {
+        let data = kafka.data(1);
         let offsets = data.join(offsets_of(&backbone.topic("weir-enforcer")));
         let offsets = fs::read_dir(offsets).expect("the offsets' partition").flatten();
         let logs = offsets.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
@@ -49,10 +49,11 @@ impl Bytes {
 }
 
 /// Runs a script some times that sends records; gives what the backbone wrote about each, in bytes.
-fn cost(backbone: &Backbone, enforcer: &Enforcer, script: (&str, [&str; 2]), runs: u64, count: u64) -> f64 {
+fn cost(on: (&Cluster, &Backbone, &Enforcer), script: (&str, [&str; 2]), runs: u64, count: u64) -> f64 {
+    let (kafka, backbone, enforcer) = on;
     let consumed = || enforcer.metric("weir_enforcer_records_total", "meter.readings").unwrap_or(0.0);
     let transactions = || enforcer.metric("weir_enforcer_transactions_total", "committed").unwrap_or(0.0);
-    let (before, had, made) = (Bytes::now(backbone), consumed(), transactions());
+    let (before, had, made) = (Bytes::now(kafka, backbone), consumed(), transactions());
     let inbox = backbone.topic("inbox.meter.readings.v1");
     let (registry, (script, [first, second])) = (backbone.registry(), script);
     let started = Instant::now();
@@ -60,7 +61,7 @@ fn cost(backbone: &Backbone, enforcer: &Enforcer, script: (&str, [&str; 2]), run
         run(oracle_command(script, &[backbone.brokers(), &registry, &inbox, first, second]), b"").ok();
     }
     wait_for("every record is consumed", Duration::from_secs(120), || (consumed() >= had + count as f64).then_some(()));
-    let (after, took) = (Bytes::now(backbone), started.elapsed().as_secs_f64());
+    let (after, took) = (Bytes::now(kafka, backbone), started.elapsed().as_secs_f64());
     let each = |before: u64, after: u64| (after - before) as f64 / count as f64;
     let (lineage, quality, offsets) =
         (each(before.lineage, after.lineage), each(before.quality, after.quality), each(before.offsets, after.offsets));
@@ -75,12 +76,16 @@ fn cost(backbone: &Backbone, enforcer: &Enforcer, script: (&str, [&str; 2]), run
 
 #[test]
 fn what_the_backbone_writes_about_a_record_shrinks_with_the_rate() {
-    let backbone = readings("cost");
-    let enforcer = backbone.enforcer_with("enforcer", &[]);
+    // A Kafka of its own, whose disk nobody else writes to.
+    let kafka = Cluster::start(1, &[]);
+    let backbone = Backbone::on(&kafka.brokers(), "cost", &[]);
+    let enforcer = backbone.enforcer("enforcer");
+    backbone.apply(&root().join("tests/products"));
+    let on = (&kafka, &backbone, &enforcer);
     // A process for each record: no two of them come together.
-    let seldom = cost(&backbone, &enforcer, ("produce_readings.py", ["1", "1"]), 12, 12);
-    let often = cost(&backbone, &enforcer, ("produce_readings.py", ["10000", "1000"]), 1, 10_000);
-    let much = cost(&backbone, &enforcer, ("produce_many.py", ["0", "200000"]), 1, 200_000);
+    let seldom = cost(on, ("produce_readings.py", ["1", "1"]), 12, 12);
+    let often = cost(on, ("produce_readings.py", ["10000", "1000"]), 1, 10_000);
+    let much = cost(on, ("produce_many.py", ["0", "200000"]), 1, 200_000);
     assert!(seldom < 3_000.0, "{seldom} bytes for a record alone");
     assert!(often <= seldom && much <= often && much < 100.0, "{seldom}, {often}, {much}");
 }

@@ -157,7 +157,7 @@ pub(crate) fn say(what: &str) {
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     brokers: String,
-    cluster: Cluster,
+    _cluster: Cluster,
 }
 
 impl Sandbox {
@@ -166,18 +166,13 @@ impl Sandbox {
         static SHARED: OnceLock<Sandbox> = OnceLock::new();
         SHARED.get_or_init(|| {
             let cluster = Cluster::start(1, &[]);
-            Sandbox { brokers: cluster.brokers(), cluster }
+            Sandbox { brokers: cluster.brokers(), _cluster: cluster }
         })
     }
 
     /// `host:port` of the broker.
     pub(crate) fn brokers(&self) -> &str {
         &self.brokers
-    }
-
-    /// Where the broker keeps its logs.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.cluster.data(1)
     }
 
     /// See [`unique`].
