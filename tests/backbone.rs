@@ -82,10 +82,15 @@ impl Backbone {
 
     /// Runs `weir` with these arguments to its end, in the backbone's scratch directory.
     pub(crate) fn weir(&self, args: &[&str]) -> Output {
+        run(self.command(args), b"")
+    }
+
+    /// The command that [`Backbone::weir`] runs.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(weir_bin());
         command.args(args).current_dir(&self.scratch);
         self.surroundings.tell(&mut command);
-        run(command, b"")
+        command
     }
 
     /// Applies the contracts below a directory; every partition must be judged by them in the end.

@@ -186,7 +186,7 @@ async fn look_up(
 async fn register(Shared(registry): Shared<Served>, Path(subject): Path<String>, Sent(body): Sent) -> Response {
     blocking(registry, move |store| {
         let asked = asked(&body)?;
-        store.write(|state| decide::register(state, &subject, &asked)).map(|id| json!({"id": id}))
+        store.write(move |state| decide::register(state, &subject, &asked)).map(|id| json!({"id": id}))
     })
     .await
 }
@@ -197,7 +197,9 @@ async fn delete_subject(
     Query(options): Query<Options>,
 ) -> Response {
     blocking(registry, move |store| {
-        store.write(|state| decide::delete_subject(state, &subject, options.permanent)).map(|versions| json!(versions))
+        store
+            .write(move |state| decide::delete_subject(state, &subject, options.permanent))
+            .map(|versions| json!(versions))
     })
     .await
 }
@@ -259,7 +261,7 @@ async fn delete_version(
     blocking(registry, move |store| {
         let which: Which = which.parse()?;
         store
-            .write(|state| decide::delete_version(state, &subject, which, options.permanent))
+            .write(move |state| decide::delete_version(state, &subject, which, options.permanent))
             .map(|number| json!(number))
     })
     .await
@@ -356,7 +358,7 @@ async fn put_level(registry: Served, subject: Option<String>, body: Vec<u8>) -> 
             word.ok_or_else(|| Refusal::new(42203, "the request has no \"compatibility\", one of the seven levels"))?;
         let level: CompatibilityLevel =
             word.parse().map_err(|why: String| Refusal::new(42203, format!("invalid compatibility level: {why}")))?;
-        store.write(|state| decide::set_level(state, subject.as_deref(), Some(level)))?;
+        store.write(move |state| decide::set_level(state, subject.as_deref(), Some(level)))?;
         Ok(json!({"compatibility": level.as_str()}))
     })
     .await
@@ -372,7 +374,7 @@ async fn unset_level(Shared(registry): Shared<Served>, Path(subject): Path<Strin
 
 async fn drop_level(registry: Served, subject: Option<String>) -> Response {
     blocking(registry, move |store| {
-        let before = store.write(|state| decide::set_level(state, subject.as_deref(), None))?;
+        let before = store.write(move |state| decide::set_level(state, subject.as_deref(), None))?;
         Ok(level_json(before.unwrap_or(CompatibilityLevel::Backward)))
     })
     .await

@@ -16,6 +16,7 @@ mod decide;
 mod http;
 mod records;
 mod refusal;
+mod round;
 mod state;
 mod store;
 

@@ -62,7 +62,8 @@ impl State {
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    /// Applies what a record says, or what one that is to be written will say.
+    pub(crate) fn apply(&mut self, event: Event) {
         match event {
             Event::Schema(value) => self.version(value),
             Event::SchemaGone { subject, version } => self.gone(&subject, version),

@@ -9,6 +9,7 @@ use schemas::{Names, Offset, Partition, Topic, TopicPartition, TransactionalId};
 
 use crate::decide::Decision;
 use crate::refusal::Refusal;
+use crate::round::{self, Queue, Waiting, Write};
 use crate::state::State;
 
 /// How long opening may take to read the topic.
@@ -61,7 +62,9 @@ pub(crate) struct Store {
     partition: TopicPartition,
     id: TransactionalId,
     shared: Arc<Shared>,
-    /// One write at a time; a writer lives until it is fenced or fails.
+    /// Writes that wait for the one that is under way.
+    waiting: Queue,
+    /// One transaction at a time; a writer lives until it is fenced or fails.
     writer: Mutex<Option<Box<dyn Writer>>>,
     tail: Option<std::thread::JoinHandle<()>>,
 }
@@ -98,6 +101,7 @@ impl Store {
             partition,
             id: names.registry_producer(),
             shared,
+            waiting: Queue::default(),
             writer: Mutex::new(None),
             tail: Some(tail),
         };
@@ -119,25 +123,42 @@ impl Store {
             .ok_or_else(|| Weather::new(format!("find the end of {}", self.partition), "the broker did not name it"))
     }
 
-    /// Decides on what is known to the end of the topic, writes, and returns once it is folded.
-    pub(crate) fn write<T>(&self, decide: impl Fn(&State) -> Result<Decision<T>, Refusal>) -> Result<T, Refusal> {
+    /// Decides on what is known to the end of the topic, writes, and returns once it is folded. Writes that
+    /// come meanwhile wait, and go into one transaction together.
+    pub(crate) fn write<T: Send + 'static>(
+        &self,
+        decide: impl Fn(&State) -> Result<Decision<T>, Refusal> + Send + Sync + 'static,
+    ) -> Result<T, Refusal> {
         // What is there already needs no transaction: most registrations are repetitions.
         if let Ok(Decision { events, answer }) = decide(&self.state())
             && events.is_empty()
         {
             return Ok(answer);
         }
+        let write = Arc::new(Write::new(decide));
+        self.waiting.push(Arc::<Write<T, _>>::clone(&write));
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(answer) = write.answer() {
+                return answer;
+            }
+            let mut writes = self.waiting.take();
+            if let Err(refusal) = self.round(&mut slot, &mut writes) {
+                writes.iter().for_each(|write| write.refuse(refusal.clone()));
+            }
+        }
+    }
+
+    /// One transaction for these writes. After an error those that are left have no answer.
+    fn round(&self, slot: &mut Option<Box<dyn Writer>>, writes: &mut Vec<Arc<dyn Waiting>>) -> Result<(), Refusal> {
         let mut last = String::new();
-        let mut perhaps = None;
         for _ in 0..ATTEMPTS {
-            let mut writer = match slot.take() {
-                Some(writer) => writer,
-                None => self.broker.writer(&self.id)?,
+            // An unfenced writer proves that the end known here is the end that the decision is written at: who
+            // writes in between fences it first. One that wrote before knows it, because nothing came after.
+            let (mut writer, state) = match slot.take() {
+                Some(writer) => (writer, self.state()),
+                None => (self.broker.writer(&self.id)?, self.shared.reach(self.end()?, CATCH_UP)?),
             };
-            // An unfenced writer proves that the end read here is the end that the decision is written at:
-            // who writes in between fences it first.
-            let state = self.shared.reach(self.end()?, CATCH_UP)?;
             if let Some(foreign) = &state.foreign {
                 return Err(Refusal::new(
                     50001,
@@ -147,35 +168,35 @@ impl Store {
                     ),
                 ));
             }
-            let Decision { events, answer } = match decide(&state) {
-                Ok(decision) if !decision.events.is_empty() => decision,
-                other => {
-                    *slot = Some(writer);
-                    // What an earlier attempt may have deleted, and is not there any more, is deleted.
-                    return match (other, perhaps) {
-                        (Err(refusal), Some(answer)) if refusal.status() == 404 => Ok(answer),
-                        (other, _) => other.map(|decision| decision.answer),
-                    };
-                }
-            };
-            match writer.commit(self.records(&events)?, None) {
+            let decided = round::decide(&state, writes);
+            if decided.is_empty() {
+                *slot = Some(writer);
+                return Ok(());
+            }
+            match writer.commit(self.records(&decided)?, None) {
                 Ok(written) => {
-                    *slot = Some(writer);
                     let next = written.iter().map(|written| written.offset.next()).max().unwrap_or(Offset::ZERO);
+                    writes.retain(|write| !write.is_answered());
                     self.shared.reach(next, CATCH_UP)?;
-                    return Ok(answer);
+                    writes.drain(..).for_each(|write| write.written());
+                    *slot = Some(writer);
+                    return Ok(());
                 }
-                Err(WriteError::Refused { reason, .. }) => {
-                    return Err(Refusal::new(42209, format!("the broker refuses the record: {reason}")));
+                Err(WriteError::Refused { index, reason }) => {
+                    if let Some(write) = decided.get(index).and_then(|(write, _)| writes.get(*write)) {
+                        write.refuse(Refusal::new(42209, format!("the broker refuses the record: {reason}")));
+                    }
+                    last = reason;
                 }
                 Err(why) => {
                     tracing::warn!(%why, "a decision of the registry is taken again");
                     last = why.to_string();
                     if matches!(why, WriteError::Unknown(_)) {
-                        perhaps = Some(answer);
+                        writes.iter().filter(|write| !write.is_answered()).for_each(|write| write.unknown());
                     }
                 }
             }
+            writes.retain(|write| !write.is_answered());
         }
         Err(Refusal::new(
             50001,
@@ -183,8 +204,8 @@ impl Store {
         ))
     }
 
-    fn records(&self, events: &[crate::records::Event]) -> Result<Vec<OutRecord>, Refusal> {
-        let record = |event: &crate::records::Event| {
+    fn records(&self, events: &[(usize, crate::records::Event)]) -> Result<Vec<OutRecord>, Refusal> {
+        let record = |(_, event): &(usize, crate::records::Event)| {
             let (key, value) = event
                 .write()
                 .map_err(|why| Refusal::new(50001, format!("could not write the record as JSON: {why}")))?;

@@ -241,6 +241,67 @@ async fn a_write_that_goes_wrong_is_decided_again_on_what_is_there() {
     }
 }
 
+/// Records and transactions on the registry's topic: each transaction leaves a marker behind its records.
+fn written(broker: &MemoryBroker) -> (usize, usize) {
+    let partition = TopicPartition::new(Names::default().schemas(), Partition(0));
+    let records = broker.records(&partition).len();
+    let end = broker.ends(std::slice::from_ref(&partition), true).expect("ends")[&partition].1;
+    (records, usize::try_from(end.0).expect("an offset") - records)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registrations_that_come_together_share_a_transaction() {
+    let bench = Bench::new();
+    let slow = (Step::Commit, Fault::Delay(Duration::from_millis(100)));
+    bench.broker.set_faults(Faults::scripted(std::iter::repeat_n(slow, 100)));
+    let ask = |index: usize| {
+        let registry = Arc::clone(&bench.registry);
+        // Every tenth is the same subject, every other of those with a schema that does not fit the first.
+        let (subject, schema) = match index % 10 {
+            0 if index % 20 == 0 => ("shared".to_owned(), one()),
+            0 => ("shared".to_owned(), bad()),
+            _ => (format!("s{index}"), record(json!([{"name": format!("f{index}"), "type": "int"}]))),
+        };
+        async move {
+            let body = json!({"schema": schema.to_string()});
+            (index, call(&registry, "POST", &format!("/subjects/{subject}/versions"), Some(body)).await)
+        }
+    };
+    assert_eq!(ask(0).await.1.0, 200);
+    let asked: Vec<_> = (1..60).map(|index| tokio::spawn(ask(index))).collect();
+    let mut ids = std::collections::BTreeSet::new();
+    for answer in asked {
+        let (index, answer) = answer.await.expect("answers");
+        match index % 20 {
+            0 => assert_eq!(answer, (200, json!({"id": 1}))),
+            10 => assert_eq!(answer.0, 409, "decided on what stood before it in its transaction"),
+            _ => assert!(ids.insert(answer.1["id"].as_u64().expect("an id")), "an id of its own: {answer:?}"),
+        }
+    }
+    let (records, transactions) = written(&bench.broker);
+    assert_eq!(records, 1 + ids.len());
+    assert!(transactions < 15, "{transactions} transactions for {records} records");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_registration_that_the_broker_refuses_takes_no_other_with_it() {
+    let bench = Bench::new();
+    let slow = (Step::Commit, Fault::Delay(Duration::from_millis(200)));
+    bench.broker.set_faults(Faults::scripted(std::iter::repeat_n(slow, 100)));
+    let ask = |subject: &'static str, doc: usize| {
+        let registry = Arc::clone(&bench.registry);
+        let schema = json!({"type": "record", "name": "R", "doc": "x".repeat(doc), "fields": []});
+        let body = json!({"schema": schema.to_string()});
+        tokio::spawn(async move { call(&registry, "POST", &format!("/subjects/{subject}/versions"), Some(body)).await })
+    };
+    let asked = [ask("first", 1), ask("a", 2), ask("huge", 1_100_000), ask("b", 3)];
+    let mut answers = Vec::new();
+    for answer in asked {
+        answers.push(code(&answer.await.expect("answers")));
+    }
+    assert_eq!(answers, [(200, 0), (200, 0), (422, 42209), (200, 0)]);
+}
+
 #[tokio::test]
 async fn an_outage_is_said_and_passes() {
     let bench = Bench::new();

@@ -64,7 +64,7 @@ pub(crate) const KEYS: &[Key] = &[
         "WEIR_BROKER_REPLICATION",
         None,
         Kind::Count(1, 15),
-        "copies of the topics Weir makes; without it the broker's default",
+        "copies of the control topics; without it the broker's default",
     ),
     key(
         names::REGISTRY_URL,
@@ -94,7 +94,7 @@ pub(crate) const KEYS: &[Key] = &[
         names::PREFIX,
         "WEIR_BACKBONE_PREFIX",
         None,
-        Kind::Text,
+        Kind::Prefix,
         "prefix of every topic, group and id, for a second backbone on the same cluster",
     ),
     key(

@@ -163,6 +163,64 @@ impl Out {
     }
 }
 
+/// Results that come one after the other: elements of one JSON array, or a line each.
+#[derive(Debug)]
+pub(crate) struct List {
+    out: Out,
+    text: String,
+    empty: bool,
+}
+
+impl List {
+    /// Text gathered before it is written.
+    const LONG: usize = 1 << 16;
+
+    /// Without values yet.
+    pub(crate) fn new(out: Out) -> Self {
+        Self { out, text: String::new(), empty: true }
+    }
+
+    /// Adds a value. It is written with the next flush.
+    pub(crate) fn push(&mut self, value: &Value) {
+        if self.out.format == Format::Json {
+            self.text.push_str(if self.empty { "[\n" } else { ",\n" });
+            self.text.push_str(&value.to_string());
+        } else {
+            self.text.push_str(&value.to_string());
+            self.text.push('\n');
+        }
+        self.empty = false;
+    }
+
+    /// Writes what was added.
+    ///
+    /// # Errors
+    /// As [`Out::rows`].
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        let text = std::mem::take(&mut self.text);
+        if text.is_empty() { Ok(()) } else { self.out.write(text.as_bytes()) }
+    }
+
+    /// The same, where much was added.
+    ///
+    /// # Errors
+    /// As [`Out::rows`].
+    pub(crate) fn flush_if_long(&mut self) -> Result<(), CliError> {
+        if self.text.len() > Self::LONG { self.flush() } else { Ok(()) }
+    }
+
+    /// Ends the array.
+    ///
+    /// # Errors
+    /// As [`Out::rows`].
+    pub(crate) fn end(mut self) -> Result<(), CliError> {
+        if self.out.format == Format::Json {
+            self.text.push_str(if self.empty { "[]\n" } else { "\n]\n" });
+        }
+        self.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -11,6 +11,8 @@ pub enum Kind {
     Text,
     /// The path of a file or folder.
     Path,
+    /// What names of the backbone begin with: [`schemas::Prefix`].
+    Prefix,
     /// An `http://` or `https://` URL.
     Url,
     /// An address to listen on: `127.0.0.1:8081`.
@@ -30,7 +32,7 @@ pub enum Kind {
 /// The value of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Of the kinds text, path, URL, listen and choice.
+    /// Of the kinds text, path, prefix, URL, listen and choice.
     Text(String),
     /// A whole number.
     Count(u64),
@@ -80,6 +82,7 @@ impl Kind {
         match self {
             Self::Text => "give a text that is not empty".to_owned(),
             Self::Path => "give a path".to_owned(),
+            Self::Prefix => "give 1 to 30 of a-z, 0-9 and -".to_owned(),
             Self::Url => "give a URL like \"http://127.0.0.1:8081\"".to_owned(),
             Self::Listen => "give an address and a port like \"127.0.0.1:8081\"".to_owned(),
             Self::Count(least, most) => format!("give a whole number from {least} to {most}"),
@@ -99,6 +102,7 @@ impl Kind {
     pub fn read(self, text: &str) -> Result<Value, String> {
         let read = match self {
             Self::Text | Self::Path => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
+            Self::Prefix => text.parse::<schemas::Prefix>().ok().map(|_| Value::Text(text.to_owned())),
             Self::Url => is_url(text).then(|| Value::Text(text.trim_end_matches('/').to_owned())),
             Self::Listen => text.parse::<SocketAddr>().ok().map(|_| Value::Text(text.to_owned())),
             Self::Count(least, most) => text.parse().ok().filter(|n| (least..=most).contains(n)).map(Value::Count),
@@ -152,6 +156,7 @@ mod tests {
             (Kind::Url, "http://"),
             (Kind::Listen, "localhost:8081"),
             (Kind::Text, ""),
+            (Kind::Prefix, "Second_One"),
         ] {
             assert!(kind.read(text).is_err(), "{text}");
         }

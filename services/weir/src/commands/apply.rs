@@ -134,12 +134,12 @@ fn show(global: &Global, plan: &Plan) -> Result<(), CliError> {
             if let Some((held, of)) = product.held_back {
                 global.out.line(&format!("    {held} of the latest {of} records would be held back"))?;
             }
-            if product.actions.is_empty() {
+            for problem in product.problems.iter().chain(&product.breaking) {
+                global.out.line(&format!("  ! {problem}"))?;
+            }
+            if product.actions.is_empty() && product.problems.is_empty() {
                 global.out.line("  nothing to do")?;
             }
-        }
-        for problem in plan.problems(false) {
-            global.out.say(&problem);
         }
         return Ok(());
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::backbone::failed;
 use super::validate::load_whole;
 use crate::cli::CheckArgs;
-use crate::output::{Format, printable};
+use crate::output::{Format, List, printable};
 use crate::{CliError, Global, Outcome};
 
 /// Checks.
@@ -22,8 +22,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError
     let rows = open(&args.file, args.format, &args.nulls, &contract)?;
     let mut judge = Judge::new(&contract)?;
     let (mut records, mut bad) = (0_u64, 0_u64);
-    let mut all = Vec::new();
-    let mut lines = String::new();
+    let mut list = List::new(global.out);
     for row in rows {
         let row = row.map_err(failed)?;
         records += 1;
@@ -32,24 +31,14 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError
         bad += u64::from(violates);
         let verdict = if violates { "violates" } else { "conforms" };
         let value = json!({"record": row.record, "line": row.line, "verdict": verdict, "violations": violations});
-        match global.out.format() {
-            Format::Ndjson => {
-                lines.push_str(&value.to_string());
-                lines.push('\n');
-                if lines.len() > 1 << 16 {
-                    global.out.write(lines.as_bytes())?;
-                    lines.clear();
-                }
-            }
-            Format::Json => all.push(value),
-            Format::Table if violates => person(global, &row, &violations)?,
-            Format::Table => {}
+        if global.out.format() != Format::Table {
+            list.push(&value);
+            list.flush_if_long()?;
+        } else if violates {
+            person(global, &row, &violations)?;
         }
     }
-    global.out.write(lines.as_bytes())?;
-    if global.out.format() == Format::Json {
-        global.out.json(&Value::Array(all))?;
-    }
+    list.end()?;
     global.out.say(&format!(
         "{records} records: {} conform, {bad} violate {} {}",
         records - bad,

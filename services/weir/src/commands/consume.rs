@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use broker::{Isolation, Position};
-use schemas::{Offset, Timestamp};
+use schemas::{Offset, Timestamp, TopicPartition};
 use serde_json::json;
 
 use super::backbone::Backbone;
 use super::shown::{Decoder, key, time};
 use crate::cli::{ConsumeArgs, Until};
-use crate::output::Format;
+use crate::output::{Format, List};
 use crate::{CliError, Global, Outcome};
+
+type Ends = BTreeMap<TopicPartition, (Offset, Offset)>;
 
 /// Consumes.
 pub(crate) fn run(global: &Global, args: &ConsumeArgs) -> Result<Outcome, CliError> {
@@ -19,14 +21,16 @@ pub(crate) fn run(global: &Global, args: &ConsumeArgs) -> Result<Outcome, CliErr
     let backbone = Backbone::connect(global)?;
     let (_, major) = backbone.product(&args.product)?;
     let partitions = backbone.partitions(&major.topic)?;
-    let ends = if args.until == Some(Until::End) { backbone.broker.ends(&partitions, true)? } else { BTreeMap::new() };
-    let from: Vec<_> = partitions.iter().map(|partition| (partition.clone(), position)).collect();
+    let now = backbone.broker.ends(&partitions, true)?;
+    let from: Vec<_> =
+        partitions.iter().map(|partition| (partition.clone(), within(position, &now, partition))).collect();
+    let ends = if args.until == Some(Until::End) { now } else { BTreeMap::new() };
     let mut reader = backbone.broker.reader(&from, Isolation::Committed)?;
     let mut decoder = Decoder::new(&backbone);
     let mut left = args.count.unwrap_or(u64::MAX);
+    let mut list = List::new(global.out);
     while left > 0 {
         let chunk = reader.poll(Duration::from_millis(500))?;
-        let mut lines = String::new();
         for record in &chunk.records {
             let bounded = ends.get(&record.source).is_some_and(|(_, end)| record.offset >= *end);
             if bounded || left == 0 {
@@ -48,16 +52,24 @@ pub(crate) fn run(global: &Global, args: &ConsumeArgs) -> Result<Outcome, CliErr
                     "value": value,
                 })
             };
-            lines.push_str(&line.to_string());
-            lines.push('\n');
+            list.push(&line);
         }
-        global.out.write(lines.as_bytes())?;
+        list.flush()?;
         let done = |(partition, next): &(_, Offset)| ends.get(partition).is_none_or(|(_, end)| next >= end);
         if args.until.is_some() && reader.positions().iter().all(done) {
             break;
         }
     }
+    list.end()?;
     Ok(Outcome::Done)
+}
+
+/// An offset is asked of every partition, and one that ends before it begins at its end.
+fn within(position: Position, ends: &Ends, partition: &TopicPartition) -> Position {
+    match (position, ends.get(partition)) {
+        (Position::At(offset), Some((_, end))) => Position::At(offset.min(*end)),
+        (position, _) => position,
+    }
 }
 
 fn position(text: &str) -> Result<Position, CliError> {

@@ -17,10 +17,13 @@ use schemas::{
     BackboneSchema, GroupId, LineageEvent, MajorState, Offset, SchemaId, Subject, Timestamp, TopicPartition, frame,
 };
 
+use serde_json::json;
+
 use super::backbone::{Backbone, failed};
 use super::check;
 use super::shown::header;
 use crate::cli::ProduceArgs;
+use crate::output::Format;
 use crate::{CliError, Global, Outcome};
 
 /// Records in one transaction.
@@ -57,11 +60,13 @@ pub(crate) fn run(global: &Global, args: &ProduceArgs) -> Result<Outcome, CliErr
     run.finish()?;
     let not_sent = run.not_sent;
     let kept = rejected.finish().map_err(failed)?;
-    global.out.line(&format!(
-        "{} published, {} held back",
-        thousands(run.sent - held_back),
-        thousands(held_back + not_sent)
-    ))?;
+    let (published, held) = (run.sent - held_back, held_back + not_sent);
+    if global.out.format() == Format::Table {
+        global.out.line(&format!("{} published, {} held back", thousands(published), thousands(held)))?;
+    } else {
+        let file = kept.as_ref().map(|file| file.display().to_string());
+        global.out.json(&json!({"published": published, "held_back": held, "rejected": file}))?;
+    }
     if let Some(file) = kept {
         global.out.say(&format!("what was not published is in {}", file.display()));
     }

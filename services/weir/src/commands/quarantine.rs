@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::backbone::Backbone;
 use super::shown::{Decoder, header, hex, key, text_or_hex, time};
-use crate::output::{Format, Rows, printable};
+use crate::output::{Format, List, Rows, printable};
 use crate::{CliError, Global, Outcome};
 
 /// How much was held back, by product and rule.
@@ -95,21 +95,30 @@ pub(crate) fn show(global: &Global, product: &str, at: Option<(i32, i64)>, count
         }
         None => latest(&backbone, &major, count)?,
     };
+    if let (true, Some((partition, offset))) = (records.is_empty(), at) {
+        return Err(CliError::Failed(format!("{}/{partition} holds no record at offset {offset}", major.quarantine)));
+    }
     if records.is_empty() {
         global.out.say("nothing is held back there");
     }
+    let mut list = List::new(global.out);
     for record in &records {
         let value = decoder.value(record.value.as_deref())?;
         if global.out.format() == Format::Table {
             person(global, record, &value)?;
         } else {
-            global.out.json(&program(record, &value))?;
+            list.push(&program(record, &value));
         }
     }
+    list.end()?;
     Ok(Outcome::Done)
 }
 
 fn one(backbone: &Backbone, partition: &TopicPartition, offset: Offset) -> Result<Option<OwnedRecord>, CliError> {
+    let ends = backbone.broker.ends(std::slice::from_ref(partition), true)?;
+    if ends.get(partition).is_none_or(|(first, end)| offset < *first || offset >= *end) {
+        return Ok(None);
+    }
     let mut found = None;
     backbone.read_to_end(&[(partition.clone(), Position::At(offset))], &mut |chunk| {
         found = chunk.records.into_iter().next().filter(|record| record.offset == offset);

@@ -11,30 +11,29 @@ use crate::{CliError, Global, Outcome};
 pub(crate) fn run(global: &Global, args: &ValidateArgs) -> Result<Outcome, CliError> {
     let loaded = steward::load(&global.paths(&args.paths));
     if global.out.format() == Format::Table {
-        report(global, &loaded);
+        // What is found is what was asked for.
+        said(&loaded).try_for_each(|line| global.out.line(&line))?;
     } else {
         global.out.rows(&rows(&loaded))?;
     }
     global.out.say(&format!(
-        "{} contracts, {} mistakes, {} notes",
-        loaded.files,
-        loaded.mistakes.len() + loaded.unreadable.len(),
-        loaded.notes.len()
+        "{}, {}, {}",
+        counted(loaded.files, "contract"),
+        counted(loaded.mistakes.len() + loaded.unreadable.len(), "mistake"),
+        counted(loaded.notes.len(), "note")
     ));
     Ok(if loaded.is_whole() { Outcome::Done } else { Outcome::Found })
 }
 
-/// Says every mistake and note to the person.
-pub(crate) fn report(global: &Global, loaded: &Loaded) {
-    for note in &loaded.notes {
-        global.out.say(&format!("note: {note}"));
-    }
-    for mistake in &loaded.mistakes {
-        global.out.say(&mistake.to_string());
-    }
-    for why in &loaded.unreadable {
-        global.out.say(why);
-    }
+/// Every note and mistake, as a line each.
+fn said(loaded: &Loaded) -> impl Iterator<Item = String> {
+    let placed = loaded.notes.iter().chain(&loaded.mistakes).map(ToString::to_string);
+    placed.chain(loaded.unreadable.iter().cloned())
+}
+
+/// "1 mistake", "2 mistakes".
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Contracts without a mistake, or every mistake said and an error.
@@ -43,9 +42,9 @@ pub(crate) fn load_whole(global: &Global, paths: &[std::path::PathBuf]) -> Resul
     if loaded.is_whole() {
         return Ok(loaded);
     }
-    report(global, &loaded);
-    let mistakes = loaded.mistakes.len() + loaded.unreadable.len();
-    Err(CliError::Failed(format!("{mistakes} mistakes in the contracts; nothing was done")))
+    said(&loaded).for_each(|line| global.out.say(&line));
+    let mistakes = counted(loaded.mistakes.len() + loaded.unreadable.len(), "mistake");
+    Err(CliError::Failed(format!("{mistakes} in the contracts; nothing was done")))
 }
 
 fn rows(loaded: &Loaded) -> Rows {
