@@ -16,8 +16,9 @@ use crate::each::each;
 use crate::plan::{Action, LEVEL, Plan, ProductPlan, Registration};
 use crate::{Steward, StewardError};
 
-/// Partitions made in one request, unless one product alone has more. A controller refuses 10,000.
-const PARTITIONS_AT_ONCE: u32 = 2_000;
+/// Partitions made in one request, unless one topic alone has more: a broker makes each on its disk before it
+/// answers for it, and the answer is waited for 30 s. (A controller refuses 10,000.)
+const PARTITIONS_AT_ONCE: u32 = 300;
 
 /// How an apply is done.
 #[derive(Debug, Clone, Default)]

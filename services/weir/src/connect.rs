@@ -87,7 +87,11 @@ impl Connections {
 }
 
 fn client_properties(path: &Path) -> Result<BTreeMap<String, String>, Mistakes> {
-    let mistake = |text: String| Mistake { place: path.display().to_string(), text };
+    let file = path.display();
+    let mistake = |text: String| match text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+        Some((line, why)) => Mistake { place: format!("{file}:{line}"), text: why.to_owned() },
+        None => Mistake { place: file.to_string(), text },
+    };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Mistakes(vec![mistake(format!("cannot read the client properties: {error}"))]))?;
     kafka::parse_client_properties(&text).map_err(|mistakes| Mistakes(mistakes.into_iter().map(mistake).collect()))

@@ -72,8 +72,23 @@ fn every_command_answers_as_it_is_written_down() {
 #[test]
 fn every_command_has_a_help_text_with_the_options_that_all_share() {
     let commands = [
-        "validate", "plan", "apply", "rollback", "produce", "consume", "quarantine list", "quarantine show", "check",
-        "product list", "product show", "lineage record", "doctor", "up", "serve", "config show", "version",
+        "validate",
+        "plan",
+        "apply",
+        "rollback",
+        "produce",
+        "consume",
+        "quarantine list",
+        "quarantine show",
+        "check",
+        "product list",
+        "product show",
+        "lineage record",
+        "doctor",
+        "up",
+        "serve",
+        "config show",
+        "version",
         "completions",
     ];
     for command in commands {
