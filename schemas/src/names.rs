@@ -179,6 +179,16 @@ impl Names {
         TransactionalId::existing(self.with_prefix("weir-registry"))
     }
 
+    /// The id under which `weir doctor` asks what is allowed; it never commits anything.
+    pub fn doctor_producer(&self) -> TransactionalId {
+        TransactionalId::existing(self.with_prefix("weir-doctor"))
+    }
+
+    /// What every transactional id of the backbone begins with, for grants.
+    pub fn transactional_ids(&self) -> String {
+        self.with_prefix("weir-")
+    }
+
     /// The id under which one run of `weir produce` writes.
     pub fn produce_producer(&self, run: &str) -> TransactionalId {
         TransactionalId::existing(self.with_prefix(format!("weir-produce-{run}")))

@@ -5,6 +5,7 @@
 //! The port is synchronous and speaks of batches. It knows nothing of contracts, verdicts' reasons, HTTP
 //! or of any client library; what it hands out is bytes, offsets and outcomes.
 
+mod access;
 mod admin;
 pub mod conformance;
 mod lane;
@@ -12,6 +13,7 @@ mod log;
 pub mod memory;
 mod registry;
 
+pub use access::{Operation, Resource};
 pub use admin::{
     Admin, AdminError, Cluster, ConfigChange, ConfigEntry, NewTopic, NodeInfo, TopicDescription, TopicSetting,
 };

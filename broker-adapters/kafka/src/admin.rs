@@ -1,6 +1,6 @@
 //! Topics, their settings and their ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use broker::{
-    Admin, AdminError, Cluster, CommittedOffset, ConfigChange, ConfigEntry, Isolation, NewTopic, NodeInfo,
-    TopicDescription, TopicSetting, Weather,
+    Admin, AdminError, Cluster, CommittedOffset, ConfigChange, ConfigEntry, Isolation, NewTopic, NodeInfo, Operation,
+    Resource, TopicDescription, TopicSetting, Weather,
 };
 use rdkafka::admin::{self as native, AdminOptions, ConfigSource, NewPartitions, ResourceSpecifier, TopicReplication};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use schemas::{GroupId, Offset, Partition, Topic, TopicPartition};
+use schemas::{GroupId, Offset, Partition, Topic, TopicPartition, TransactionalId};
 
-use crate::{CALL_DEADLINE, Kafka, asking, ffi, lane, offsets};
+use crate::{CALL_DEADLINE, Kafka, access, asking, closing, ffi, lane, offsets};
 
 /// How often a new topic is asked for its leaders.
 const LEADER_POLL: Duration = Duration::from_millis(20);
@@ -190,7 +191,11 @@ impl Admin for Kafka {
         let resource = resource.map_err(|code| admin_error(what(), topic, code, code.to_string()))?;
         if resource.entries.is_empty() {
             // rdkafka drops the error of the resource; a topic that exists always has settings.
-            return Err(AdminError::Missing(topic.clone()));
+            let why = "the broker shows none: DescribeConfigs on the topic is not allowed".to_owned();
+            return Err(match self.topic(topic)? {
+                Some(_) => AdminError::Refused { what: what(), why },
+                None => AdminError::Missing(topic.clone()),
+            });
         }
         let entries = resource.entries.into_iter();
         Ok(entries
@@ -287,10 +292,12 @@ impl Admin for Kafka {
         let what = || format!("read the offsets of group {group}");
         let mut config = self.options.consumer(group.as_str());
         config.set("isolation.level", asking::isolation_name(Isolation::Committed));
+        // What goes wrong is told by the call.
+        config.set_log_level(RDKafkaLogLevel::Emerg);
         let consumer: BaseConsumer = config.create().map_err(|error| Weather::new(what(), error))?;
         let found =
             asking::committed_by_group(&consumer, partitions).map_err(|weather| Weather::new(what(), weather.why));
-        ffi::drop_apart(consumer);
+        closing::drop_apart(consumer);
         let found = found?.into_iter();
         Ok(found
             .map(|entry| {
@@ -300,5 +307,13 @@ impl Admin for Kafka {
                 )
             })
             .collect())
+    }
+
+    fn allowed(&self, resource: &Resource) -> Result<BTreeSet<Operation>, AdminError> {
+        access::allowed(self, resource)
+    }
+
+    fn clock_ahead(&self, topic: &Topic, id: &TransactionalId) -> Result<Option<i64>, Weather> {
+        access::clock_ahead(self, topic, id)
     }
 }

@@ -4,8 +4,11 @@
 //! an outcome is the caller's. The rules of exactly-once with librdkafka live here: a commit that may have been
 //! retried in the dark taints its producer, and after every abort the truth about offsets is the broker's.
 
+mod access;
 mod admin;
 mod asking;
+mod client_properties;
+mod closing;
 #[expect(unsafe_code, reason = "librdkafka's batch and transaction calls have no safe form in rdkafka")]
 mod ffi;
 mod lane;
@@ -27,8 +30,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use schemas::{Slot, TopicPartition, TransactionalId};
 
+pub use client_properties::parse_client_properties;
 pub use ffi::give_back_memory;
-pub use options::{KafkaOptions, parse_client_properties};
+pub use options::KafkaOptions;
 pub use registry::{HttpRegistry, RegistryAccess};
 
 use asking::Asker;
@@ -66,7 +70,7 @@ impl Kafka {
             admin,
             options,
         };
-        kafka.uncommitted.metadata(None, CALL_DEADLINE).map_err(|error| Weather::new(what, error))?;
+        kafka.uncommitted.reach(CALL_DEADLINE).map_err(|why| Weather::new(what, why))?;
         Ok(kafka)
     }
 

@@ -130,6 +130,8 @@ impl KafkaReader {
                 let position = cursor.position;
                 self.go_on_after_loss(TopicPartition::new(topic, Partition(message.partition())), position)
             }
+            // A reader joins no group and commits nothing: who may not use its group may read all the same.
+            (RDKafkaErrorCode::GroupAuthorizationFailed, None) => Ok(()),
             (code, found) => {
                 let what = found
                     .map_or_else(|| "read".to_owned(), |(topic, _)| format!("read {topic}/{}", message.partition()));

@@ -17,7 +17,8 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Message, TopicPartitionList};
 use schemas::Slot;
 
-use crate::ffi::{self, drop_apart};
+use crate::closing::drop_apart;
+use crate::ffi;
 use crate::options::KafkaOptions;
 
 /// How long leaving may take before the session timeout is left to do it.

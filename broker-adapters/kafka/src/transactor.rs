@@ -42,6 +42,16 @@ pub(crate) enum Broken {
     Unknown(String),
 }
 
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fenced => f.write_str("a newer producer with this id lives"),
+            Self::Aborted(why) => write!(f, "it was aborted: {why}"),
+            Self::Unknown(why) => write!(f, "it is not known whether it was committed: {why}"),
+        }
+    }
+}
+
 /// A transaction that was committed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Done {
@@ -49,6 +59,8 @@ pub(crate) struct Done {
     pub(crate) commit: Duration,
     /// A hidden retry could not be ruled out: [`Transactor::renew`] before the next one.
     pub(crate) tainted: bool,
+    /// It was the request for offsets that may have been sent again.
+    pub(crate) offsets_doubted: bool,
 }
 
 /// How a transactor is set up.
@@ -60,6 +72,8 @@ pub(crate) struct TransactorOptions {
     pub(crate) transaction_timeout: Duration,
     /// Undelivered after this is an abort.
     pub(crate) delivery_timeout: Duration,
+    /// What goes wrong is told by the calls alone and logged nowhere.
+    pub(crate) quiet: bool,
 }
 
 /// See the module.
@@ -68,17 +82,22 @@ pub(crate) struct Transactor {
     outlet: Outlet,
     id: TransactionalId,
     options: TransactorOptions,
+    /// Whether a producer whose requests may have been retried in the dark is replaced.
+    guarded: bool,
     /// Its fate, or that of its last request, is not certain: it writes nothing any more.
     spent: bool,
     /// Each record is a batch of its own, so that the broker refuses it alone.
     careful: bool,
 }
 
-fn open(config: &ClientConfig, id: &TransactionalId) -> Result<Outlet, Weather> {
-    let what = || format!("take over the transactional id {id}");
-    let outlet = Outlet::new(config).map_err(|error| Weather::new(what(), error))?;
-    outlet.init_transactions(TAKE_DEADLINE).map_err(|failure| Weather::new(what(), failure.text))?;
+fn open(config: &ClientConfig) -> Result<Outlet, Failure> {
+    let outlet = Outlet::new(config)?;
+    outlet.init_transactions(TAKE_DEADLINE)?;
     Ok(outlet)
+}
+
+fn not_taken(id: &TransactionalId, failure: Failure) -> Weather {
+    Weather::new(format!("take over the transactional id {id}"), failure.text)
 }
 
 fn is_fenced(failure: &Failure) -> bool {
@@ -94,6 +113,15 @@ impl Transactor {
         id: &TransactionalId,
         options: TransactorOptions,
     ) -> Result<Self, Weather> {
+        Self::try_open(kafka, id, options).map_err(|failure| not_taken(id, failure))
+    }
+
+    /// The same, with the broker's own code where it does not succeed.
+    pub(crate) fn try_open(
+        kafka: &KafkaOptions,
+        id: &TransactionalId,
+        options: TransactorOptions,
+    ) -> Result<Self, Failure> {
         let mut config = kafka.config();
         config
             .set("transactional.id", id.as_str())
@@ -112,8 +140,12 @@ impl Transactor {
             .set("message.timeout.ms", options.delivery_timeout.as_millis().to_string())
             // For `disturbed`; what is below a warning is not shown.
             .set_log_level(RDKafkaLogLevel::Info);
-        let outlet = open(&config, id)?;
-        Ok(Self { config, outlet, id: id.clone(), options, spent: false, careful: false })
+        if options.quiet {
+            config.set_log_level(RDKafkaLogLevel::Emerg);
+        }
+        let outlet = open(&config)?;
+        let guarded = !kafka.unguarded;
+        Ok(Self { config, outlet, id: id.clone(), options, guarded, spent: false, careful: false })
     }
 
     /// Whether a connection to a broker broke since the last call; true at the first one and after
@@ -180,12 +212,12 @@ impl Transactor {
         flush: Duration,
     ) -> Result<Done, Broken> {
         let started = Instant::now();
-        let mut tainted = false;
+        let mut offsets_doubted = false;
         if let Some((list, group)) = offsets {
             if let Err(failure) = self.outlet.send_offsets(list, group, CALL_DEADLINE) {
                 return Err(self.broken(failure, false));
             }
-            tainted = started.elapsed() >= TAINT_AFTER;
+            offsets_doubted = self.guarded && started.elapsed() >= TAINT_AFTER;
         }
         let committing = Instant::now();
         if let Err(failure) = self.outlet.commit(CALL_DEADLINE) {
@@ -193,11 +225,11 @@ impl Transactor {
             let ambiguous = !matches!(failure.code, RDKafkaErrorCode::MessageTimedOut | RDKafkaErrorCode::Inconsistent);
             return Err(self.broken(failure, ambiguous));
         }
-        tainted |= committing.elapsed() >= TAINT_AFTER;
+        let tainted = offsets_doubted || self.guarded && committing.elapsed() >= TAINT_AFTER;
         let commit = started.elapsed();
         telemetry::committed(self.options.role, flush, commit);
         self.outlet.deliveries();
-        Ok(Done { commit, tainted })
+        Ok(Done { commit, tainted, offsets_doubted })
     }
 
     /// Ends a transaction that stands but is not wanted any more. Whatever becomes of it, it was not committed.
@@ -233,6 +265,9 @@ impl Transactor {
             if is_fenced(&abort) {
                 return Broken::Fenced;
             }
+            if self.options.quiet {
+                return Broken::Aborted(why);
+            }
             tracing::warn!(id = %self.id, "the abort failed too, the next producer will end the transaction: {}", abort.text);
         }
         self.outlet.deliveries();
@@ -246,7 +281,7 @@ impl Transactor {
         if self.careful {
             config.set("batch.num.messages", "1");
         }
-        let fresh = open(&config, &self.id)?;
+        let fresh = open(&config).map_err(|failure| not_taken(&self.id, failure))?;
         let spent = std::mem::replace(&mut self.outlet, fresh);
         self.spent = false;
         // Closing it may take as long as its requests in flight; nobody waits for that.

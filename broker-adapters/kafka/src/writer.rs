@@ -29,6 +29,7 @@ impl KafkaWriter {
             role: "writer",
             transaction_timeout: TRANSACTION_TIMEOUT,
             delivery_timeout: DELIVERY_TIMEOUT,
+            quiet: false,
         };
         Ok(Self { id: id.clone(), transactor: Transactor::open(kafka, id, options)?, spent: None })
     }

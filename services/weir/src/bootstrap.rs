@@ -69,7 +69,11 @@ fn wanted(names: &Names, slots: u16, replication: Option<u16>) -> Vec<NewTopic> 
         topic(names.catalog(), 1, &[("cleanup.policy", "compact".to_owned())]),
         topic(names.lineage(), DATA_PACE_PARTITIONS, &kept(LINEAGE_RETENTION_MS)),
         topic(names.quality(), DATA_PACE_PARTITIONS, &kept(QUALITY_RETENTION_MS)),
-        topic(names.audit(), 1, &kept(AUDIT_RETENTION_MS)),
+        // When something was decided is the broker's to say; `weir doctor` compares clocks by it.
+        topic(names.audit(), 1, &{
+            let [policy, retention] = kept(AUDIT_RETENTION_MS);
+            [policy, retention, ("message.timestamp.type", "LogAppendTime".to_owned())]
+        }),
         // Nothing is ever written to it: its partitions are what is shared.
         topic(names.slots(), u32::from(slots), &kept(DAY_MS)),
     ]

@@ -109,8 +109,11 @@ pub(crate) enum Command {
     /// See where a record came from and where it went
     #[command(subcommand)]
     Lineage(LineageCommand),
-    /// Ask broker, registry, topics and enforcers how they are, and say what to do about it
-    Doctor,
+    /// Ask broker, registry, access, clocks, topics and enforcers how they are, and say what to do about it
+    #[command(
+        after_help = "Examples:\n  weir doctor\n  weir doctor --duty enforcer --command-config enforcer.properties"
+    )]
+    Doctor(DoctorArgs),
     /// Run everything in this process: all roles
     #[command(after_help = "Example:\n  weir up -b 127.0.0.1:9092")]
     Up(ServeOptions),
@@ -287,6 +290,39 @@ pub(crate) enum LineageCommand {
         /// The offset
         offset: i64,
     },
+}
+
+/// `weir doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// What whoever is connected should be allowed to do; may be given several times, and is all of them without
+    #[arg(long = "duty", value_enum, value_name = "DUTY")]
+    pub(crate) duties: Vec<Duty>,
+}
+
+/// What somebody needs access for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Duty {
+    /// `weir serve enforcer`
+    Enforcer,
+    /// `weir serve registry`
+    Registry,
+    /// `weir apply` and `weir plan`
+    Apply,
+}
+
+impl Duty {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Enforcer, Self::Registry, Self::Apply];
+
+    /// In a sentence: "… may do what an enforcer needs".
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Enforcer => "an enforcer",
+            Self::Registry => "a registry",
+            Self::Apply => "weir apply",
+        }
+    }
 }
 
 /// `weir config …`.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use broker::{Broker, Registry, Weather};
 use kafka::{HttpRegistry, Kafka, KafkaOptions, RegistryAccess};
 use runtime::config::{Mistake, Mistakes, Settings};
+use schemas::Timestamp;
 
 use crate::config::names;
 
@@ -35,6 +36,7 @@ impl Connections {
                 bootstrap: settings.text(names::BOOTSTRAP).unwrap_or_default().to_owned(),
                 properties: properties.unwrap_or_default(),
                 client_id: CLIENT_ID.to_owned(),
+                ..KafkaOptions::default()
             },
             registry_url: settings.text(names::REGISTRY_URL).unwrap_or_default().to_owned(),
             authorization: settings.text(names::REGISTRY_AUTHORIZATION).map(str::to_owned),
@@ -53,6 +55,31 @@ impl Connections {
     /// Where the registry is.
     pub(crate) fn registry_url(&self) -> &str {
         &self.registry_url
+    }
+
+    /// Who brokers take this program for, as their access control names it.
+    pub(crate) fn principal(&self) -> String {
+        let property = |name: &str| self.options.properties.get(name);
+        if let Some(user) = property("sasl.username") {
+            return format!("User:{user}");
+        }
+        let certified = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
+        if certified.into_iter().any(|name| property(name).is_some()) {
+            return "User:(the subject of the client's certificate)".to_owned();
+        }
+        "User:ANONYMOUS".to_owned()
+    }
+
+    /// What time the registry's machine has, where its answers say so.
+    ///
+    /// # Errors
+    /// [`Weather`].
+    pub(crate) fn registry_clock(&self) -> Result<Option<Timestamp>, Weather> {
+        HttpRegistry::new(self.access())?.clock()
+    }
+
+    fn access(&self) -> RegistryAccess {
+        RegistryAccess { urls: vec![self.registry_url.clone()], authorization: self.authorization.clone() }
     }
 
     /// The broker; everyone gets the same connection.
@@ -78,9 +105,7 @@ impl Connections {
         if let Some(registry) = &*connected {
             return Ok(Arc::clone(registry));
         }
-        let access =
-            RegistryAccess { urls: vec![self.registry_url.clone()], authorization: self.authorization.clone() };
-        let registry: Arc<dyn Registry> = Arc::new(HttpRegistry::new(access)?);
+        let registry: Arc<dyn Registry> = Arc::new(HttpRegistry::new(self.access())?);
         *connected = Some(Arc::clone(&registry));
         Ok(registry)
     }

@@ -132,7 +132,7 @@ fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
         Command::Lineage(LineageCommand::Record { topic, partition, offset }) => {
             commands::lineage::record(global, &topic, partition, offset)
         }
-        Command::Doctor => commands::doctor::run(global),
+        Command::Doctor(args) => commands::doctor::run(global, &args),
         Command::Up(_) => roles::serve(global, &Role::ALL.into()),
         Command::Serve(args) => roles::serve(global, &args.roles.into_iter().collect()),
         Command::Config(ConfigCommand::Show) => commands::config::show(global),

@@ -5,11 +5,12 @@ mod batch;
 mod intake;
 mod leaders;
 mod plan;
+mod read_back;
 mod remains;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{
     Batch, Committed, CommittedOffset, Control, InboxPartition, Incident, Isolation, Lane, LaneError, LaneOptions,
@@ -57,6 +58,8 @@ pub(crate) struct KafkaLane {
     astray: bool,
     /// How many transactions more send each record alone.
     careful: u32,
+    /// Until when committed offsets are read back.
+    doubted_until: Option<Instant>,
 }
 
 impl KafkaLane {
@@ -71,6 +74,7 @@ impl KafkaLane {
             role: "lane",
             transaction_timeout: options.transaction_timeout,
             delivery_timeout: options.delivery_timeout,
+            quiet: false,
         };
         let transactor = Transactor::open(kafka, &options.transactional_id, transactor)?;
         let mut config = kafka.consumer(options.offsets_group.as_str());
@@ -100,6 +104,7 @@ impl KafkaLane {
             remains: Remains::default(),
             astray: false,
             careful: 0,
+            doubted_until: None,
         })
     }
 
@@ -395,6 +400,7 @@ impl KafkaLane {
             self.intake.moved(&output.inbox, output.to);
         }
         self.less_careful();
+        self.read_back(done, &offsets);
         Ok(Committed { outputs, flush, commit: done.commit, tainted: done.tainted })
     }
 }
@@ -494,6 +500,7 @@ impl Lane for KafkaLane {
             })
             .collect();
         let done = self.finish(&records, &positions, Duration::ZERO)?;
+        self.read_back(done, &positions);
         for (inbox, committed) in offsets {
             if let Err(weather) = self.intake.annotated(inbox, committed.offset) {
                 // What was committed stands; the way back is found at the next call.

@@ -1,37 +1,67 @@
 //! `weir doctor`: everything that can be wrong around a backbone, each with its fix.
 
-use broker::Position;
-use schemas::{Offset, TopicPartition};
+mod access;
+mod clock;
+
+use broker::{Broker, Position};
+use schemas::{Companion, Offset, TopicPartition};
 use serde_json::json;
 use steward::Sourced;
 
+use self::access::ProductTopic;
 use super::backbone::{Backbone, failed};
+use crate::cli::{DoctorArgs, Duty};
+use crate::config::names;
 use crate::connect::Connections;
 use crate::output::Rows;
 use crate::{CliError, Global, Outcome};
 
+/// What was found, row by row.
 struct Findings {
     rows: Rows,
     bad: bool,
 }
 
 impl Findings {
+    fn new() -> Self {
+        Self { rows: Rows::new(&["state", "what", "found", "fix"]), bad: false }
+    }
+
     fn good(&mut self, what: &str, found: impl Into<String>) {
         self.rows.push([json!("ok"), json!(what), json!(found.into()), json!(null)]);
+    }
+
+    /// It could not be found out, which is not bad in itself.
+    fn unsure(&mut self, what: &str, found: impl Into<String>, fix: impl Into<String>) {
+        self.rows.push([json!("?"), json!(what), json!(found.into()), json!(fix.into())]);
     }
 
     fn bad(&mut self, what: &str, found: impl Into<String>, fix: impl Into<String>) {
         self.bad = true;
         self.rows.push([json!("BAD"), json!(what), json!(found.into()), json!(fix.into())]);
     }
+
+    /// What an examination brought; where it could not be made, that is a finding and the next one is made. It is
+    /// bad only where whoever is connected has the `duty` that needs what it looks at.
+    fn examined(&mut self, what: &str, duty: bool, outcome: Result<(), CliError>) {
+        match outcome {
+            Ok(()) => {}
+            Err(error) if duty => self.bad(what, error.to_string(), "mend what is said above, and look again"),
+            Err(error) => self.unsure(what, error.to_string(), "look again as somebody who may apply"),
+        }
+    }
 }
 
 /// Examines.
-pub(crate) fn run(global: &Global) -> Result<Outcome, CliError> {
-    let mut findings = Findings { rows: Rows::new(&["state", "what", "found", "fix"]), bad: false };
-    if reachable(global, &mut findings)? {
+pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Result<Outcome, CliError> {
+    let mut findings = Findings::new();
+    let connections = Connections::new(&global.settings)?;
+    if reachable(&connections, &mut findings) {
+        let duties = if args.duties.is_empty() { Duty::ALL.as_slice() } else { &args.duties };
+        let allowed = access_and_clock(global, &connections, duties, &mut findings);
+        findings.examined("access", true, allowed);
         match Backbone::connect(global) {
-            Ok(backbone) => backbone_of(&backbone, &mut findings)?,
+            Ok(backbone) => backbone_of(&backbone, duties, &mut findings)?,
             Err(error) => {
                 findings.bad("backbone", error.to_string(), "start a registry (weir serve registry) and look again")
             }
@@ -41,8 +71,45 @@ pub(crate) fn run(global: &Global) -> Result<Outcome, CliError> {
     Ok(if findings.bad { Outcome::Found } else { Outcome::Done })
 }
 
-fn reachable(global: &Global, findings: &mut Findings) -> Result<bool, CliError> {
-    let connections = Connections::new(&global.settings)?;
+fn access_and_clock(
+    global: &Global,
+    connections: &Connections,
+    duties: &[Duty],
+    findings: &mut Findings,
+) -> Result<(), CliError> {
+    let broker = connections.broker()?;
+    let topics = product_topics(global, &*broker)?;
+    let bootstrap = global.settings.text(names::BOOTSTRAP).unwrap_or_default();
+    let grantee = access::Grantee { principal: &connections.principal(), bootstrap };
+    for duty in duties {
+        access::examine(*duty, &*broker, &global.names, &topics, &grantee, findings);
+    }
+    clock::of_broker(&*broker, &global.names, &topics, findings);
+    clock::of_registry(|| connections.registry_clock(), findings);
+    Ok(())
+}
+
+/// The topics of products: those that can be seen, and those that the catalog names where it can be read. Who may
+/// not see a topic does not find it in the first list.
+fn product_topics(global: &Global, broker: &dyn Broker) -> Result<Vec<ProductTopic>, CliError> {
+    let names = &global.names;
+    let seen = broker.topics()?.into_iter().map(|description| description.topic);
+    let mut topics: Vec<ProductTopic> =
+        seen.filter_map(|topic| Some((names.parse(&topic)?.companion, topic))).collect();
+    // What keeps it from being read is found and said by the examinations.
+    if let Ok(catalog) = Backbone::connect(global).and_then(|backbone| backbone.catalog()) {
+        for major in catalog.products().flat_map(|(_, state)| &state.majors) {
+            topics.push((Companion::Inbox, major.inbox.clone()));
+            topics.push((Companion::Product, major.topic.clone()));
+            topics.push((Companion::Quarantine, major.quarantine.clone()));
+        }
+    }
+    topics.sort();
+    topics.dedup();
+    Ok(topics)
+}
+
+fn reachable(connections: &Connections, findings: &mut Findings) -> bool {
     let mut both = true;
     match connections.broker().and_then(|broker| broker.cluster()) {
         Ok(cluster) => {
@@ -65,16 +132,20 @@ fn reachable(global: &Global, findings: &mut Findings) -> Result<bool, CliError>
             findings.bad("registry", weather.to_string(), "check --registry, or start one: weir serve registry");
         }
     }
-    Ok(both)
+    both
 }
 
-fn backbone_of(backbone: &Backbone, findings: &mut Findings) -> Result<(), CliError> {
-    let names = &backbone.names;
+fn backbone_of(backbone: &Backbone, duties: &[Duty], findings: &mut Findings) -> Result<(), CliError> {
     let mut missing = Vec::new();
-    for topic in [names.catalog(), names.lineage(), names.quality(), names.audit(), names.slots()] {
-        match backbone.broker.topic(&topic)? {
-            None => missing.push(topic.to_string()),
-            Some(description) => {
+    let of = &backbone.names;
+    for topic in [of.catalog(), of.lineage(), of.quality(), of.audit(), of.slots()] {
+        match backbone.broker.topic(&topic) {
+            Err(weather) => {
+                findings.bad("control topics", weather.to_string(), "allow what access lacks, and look again");
+                return Ok(());
+            }
+            Ok(None) => missing.push(topic.to_string()),
+            Ok(Some(description)) => {
                 let dead = description.partitions.iter().filter(|(_, leaderless)| *leaderless).count();
                 if dead > 0 {
                     findings.bad(
@@ -95,8 +166,11 @@ fn backbone_of(backbone: &Backbone, findings: &mut Findings) -> Result<(), CliEr
         return Ok(());
     }
     findings.good("control topics", "all there");
-    drift(backbone, findings)?;
-    backlog(backbone, findings)
+    let drifted = drift(backbone, findings);
+    findings.examined("drift", duties.contains(&Duty::Apply), drifted);
+    let behind = backlog(backbone, findings);
+    findings.examined("enforcer", true, behind);
+    Ok(())
 }
 
 /// Topics, settings and schemas that are no longer what the contracts in force say.
