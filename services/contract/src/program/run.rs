@@ -47,6 +47,8 @@ impl Program {
         slots: &mut [Found<'a>],
         scratch: &mut Scratch,
     ) -> Result<(), Broken> {
+        scratch.frames.clear();
+        scratch.seen.clear();
         let mut cursor = Cursor::new(body);
         let mut pc = 0;
         match self.steps(&mut cursor, &mut pc, body, slots, scratch) {

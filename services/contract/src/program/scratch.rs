@@ -87,11 +87,10 @@ impl Scratch {
         self.held
     }
 
+    #[inline]
     pub(super) fn begin(&mut self, program: &Program, measuring: bool) {
         self.measuring = measuring;
         self.forget();
-        self.frames.clear();
-        self.seen.clear();
         let rules = program.layout.rules.len();
         if self.counts.len() < rules {
             self.counts.resize(rules, 0);
@@ -102,6 +101,7 @@ impl Scratch {
     }
 
     /// All measured fields are null, until they are found.
+    #[inline]
     fn stage(&mut self, program: &Program) {
         let (leaves, sketches) = (program.layout.leaves.len(), program.layout.sketches);
         if self.staged.len() != leaves {
@@ -119,6 +119,7 @@ impl Scratch {
     }
 
     /// Forgets all violations: those of a record that turned out to be malformed mean nothing.
+    #[inline]
     pub(super) fn forget(&mut self) {
         if !self.hits.is_empty() {
             for rule in self.hits.drain(..) {

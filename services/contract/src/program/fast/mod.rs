@@ -81,6 +81,11 @@ enum Op {
     Double {
         leaf: u16,
     },
+    /// [`Op::Utf8`], [`Op::Double`] and [`Op::FloatIn`].
+    DoubleIn {
+        leaf: u16,
+        bounds: u32,
+    },
     /// [`Op::Utf8`] and [`Op::Double`].
     Utf8Double {
         leaf: u16,

@@ -41,6 +41,7 @@ impl Fast {
     //
     // One long function on purpose: its locals are the registers, and the macros share code between ops
     // without taking them out of the processor's.
+    #[inline(never)]
     pub(in crate::program) fn walk<'a, const MEASURED: bool>(
         &'a self,
         program: &'a Program,
@@ -172,6 +173,14 @@ impl Fast {
                 // A character takes one to four bytes: most texts need no counting.
                 let clear = size <= max && size >= min.saturating_mul(4);
                 if !clear && !(min..=max).contains(&scalars(text!())) {
+                    return false;
+                }
+            }};
+        }
+        macro_rules! float_in {
+            ($bounds:expr) => {{
+                let [min, max] = *or_leave!(self.bounds.get($bounds as usize));
+                if !(f64::from_bits(min)..=f64::from_bits(max)).contains(&float) {
                     return false;
                 }
             }};
@@ -309,6 +318,13 @@ impl Fast {
                     mark = rest.len();
                     stage!(leaf, float);
                 }
+                Op::DoubleIn { leaf, bounds } => {
+                    utf8!();
+                    (float, rest) = or_leave!(double(rest));
+                    mark = rest.len();
+                    stage!(leaf, float);
+                    float_in!(bounds);
+                }
                 Op::Utf8Double { leaf } => {
                     utf8!();
                     (float, rest) = or_leave!(double(rest));
@@ -396,10 +412,7 @@ impl Fast {
                     }
                 }
                 Op::FloatIn(bounds) => {
-                    let [min, max] = *or_leave!(self.bounds.get(bounds as usize));
-                    if !(f64::from_bits(min)..=f64::from_bits(max)).contains(&float) {
-                        return false;
-                    }
+                    float_in!(bounds);
                 }
                 Op::ItemsIn(bounds) => {
                     let [min, max] = *or_leave!(self.bounds.get(bounds as usize));

@@ -161,7 +161,13 @@ impl Lowering<'_> {
                 (Test::Range { min, max }, Register::Float) => match floats(min.as_ref(), max.as_ref()) {
                     Some((min, max)) => {
                         let bounds = self.bounds(min.to_bits(), max.to_bits());
-                        self.emit(Op::FloatIn(bounds));
+                        match self.fast.ops.last_mut() {
+                            Some(last) if matches!(last, Op::Double { .. } | Op::Utf8Double { .. }) => {
+                                let (Op::Double { leaf } | Op::Utf8Double { leaf }) = *last else { return None };
+                                *last = Op::DoubleIn { leaf, bounds };
+                            }
+                            _ => self.emit(Op::FloatIn(bounds)),
+                        }
                     }
                     None => generally(self, Exact::Check(*check)),
                 },
