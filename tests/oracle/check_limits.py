@@ -12,10 +12,10 @@ import sys
 import time
 
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 import poison
 import topics
+from alter_topic import alter
 
 NAME = "depot.parcels.v1"
 BACKLOG = 3_000
@@ -98,17 +98,6 @@ def check(parcels):
         assert {f"{name}:minimum" for name in BAD} == set(topics.violated(message)), topics.violated(message)
     total = max(len(message.value()) for message in inbox[0])
     print(f"{topics.count(inbox)} records up to {total} bytes judged, {len(quarantine[0])} held back with all reasons")
-
-
-def alter(brokers, topic, **settings):
-    entries = [
-        ConfigEntry(name.replace("_", "."), str(value), incremental_operation=AlterConfigOpType.SET)
-        for name, value in settings.items()
-    ]
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    admin = AdminClient({"bootstrap.servers": brokers})
-    for done in admin.incremental_alter_configs([resource]).values():
-        done.result(30)
 
 
 def refused(parcels):

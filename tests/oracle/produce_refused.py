@@ -7,8 +7,8 @@ import sys
 
 from confluent_kafka import Producer
 
-import check_limits
 import topics
+from alter_topic import alter
 
 NAME = "meter.readings.v1"
 
@@ -16,7 +16,7 @@ NAME = "meter.readings.v1"
 def main(brokers, registry, prefix, count):
     inbox = f"{prefix}.inbox.{NAME}"
     # Room for a batch as the enforcer makes them, and none for the last record.
-    check_limits.alter(brokers, f"{prefix}.{NAME}", max_message_bytes=1_010_000)
+    alter(brokers, f"{prefix}.{NAME}", max_message_bytes=1_010_000)
     schema_id, schema = topics.latest(registry, f"{inbox}-value")
     producer = Producer({"bootstrap.servers": brokers, "message.max.bytes": 1_048_000})
     failures = []
