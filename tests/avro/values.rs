@@ -103,7 +103,7 @@ fn hold(
                 return Some("apache-avro refuses what Java and the program read".to_owned());
             };
             let mut met = Met::default();
-            let seen = Reader { writer: &case.written, reader: &case.read }.read(&value, &mut met);
+            let seen = Reader::new(&case.written, &case.read).read(&value, &mut met);
             let said = judge::said(&seen);
             if said != *java {
                 return Some(format!("the slow reader says {said}\n    Java says {java}"));

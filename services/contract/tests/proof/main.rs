@@ -108,7 +108,7 @@ fn case(random: &mut Random) -> Case {
 
 impl Case {
     fn reader(&self) -> Reader<'_> {
-        Reader { writer: &self.written, reader: &self.read }
+        Reader::new(&self.written, &self.read)
     }
 
     /// The rules that a record breaks, by the evaluator.
@@ -164,7 +164,7 @@ fn hold(case: &Case, random: &mut Random, records: usize, tally: &mut Tally) {
     let program = match Program::compile(&writer, &case.contract) {
         Ok(program) => program,
         Err(error) => {
-            let fits = case.reader().fits(&Type::Named(0), &Type::Named(0), 0);
+            let fits = case.reader().fit(&Type::Named(0), &Type::Named(0));
             assert!(!fits, "{error}: {} as {}", case.written.text(true), case.read.text(true));
             tally.unresolvable += 1;
             return;
@@ -175,6 +175,7 @@ fn hold(case: &Case, random: &mut Random, records: usize, tally: &mut Tally) {
     let key_program = case.key.schema.as_ref().map(|text| {
         KeyProgram::compile(&avro::Schema::parse(text).expect("a schema"), &case.contract).expect("reads the key")
     });
+    let reader = case.reader();
     let mut scratch = Scratch::default();
     for _ in 0..records {
         let mut body = write::record(&case.written, random);
@@ -186,7 +187,7 @@ fn hold(case: &Case, random: &mut Random, records: usize, tally: &mut Tally) {
         let mut rest = &body[..];
         let value = reads.read_value(&mut rest).ok().filter(|_| rest.is_empty());
         let mut met = Met::default();
-        let seen = value.as_ref().map(|value| case.reader().read(value, &mut met));
+        let seen = value.as_ref().map(|value| reader.read(value, &mut met));
         let key = seen.as_ref().and_then(|seen| case.key.key(seen, random));
         let key_schema = key_program.as_ref().map(KeySchema::Known);
         let context = Context { key: key.as_deref(), key_schema, now: Timestamp(NOW_SECONDS * 1_000) };

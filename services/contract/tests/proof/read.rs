@@ -1,6 +1,9 @@
 //! Schema resolution by the specification, slow and obvious: a value that `apache-avro` decoded with the
 //! writer's schema becomes what a reader of the contract's schema sees.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use apache_avro::types::Value;
 use serde_json::Value as Json;
 
@@ -33,22 +36,39 @@ pub(crate) struct Met {
     pub(crate) undeclared: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Reader<'s> {
-    pub(crate) writer: &'s Schema,
-    pub(crate) reader: &'s Schema,
+    writer: &'s Schema,
+    reader: &'s Schema,
+    /// Whether types fit, by where they stand: it is asked of every value again.
+    known: RefCell<HashMap<(*const Type, *const Type), bool>>,
 }
 
 /// Deep enough for every recursion to have come round.
 const DEEP: usize = 12;
 
-impl Reader<'_> {
-    pub(crate) fn read(&self, value: &Value, met: &mut Met) -> Seen {
-        self.value(&self.writer.root(), &self.reader.root(), value, met)
+impl<'s> Reader<'s> {
+    pub(crate) fn new(writer: &'s Schema, reader: &'s Schema) -> Self {
+        Self { writer, reader, known: RefCell::default() }
     }
 
-    /// Whether some value of one type can be read as the other.
-    pub(crate) fn fits(&self, w: &Type, r: &Type, depth: usize) -> bool {
+    pub(crate) fn read(&self, value: &Value, met: &mut Met) -> Seen {
+        let root = Type::Named(0);
+        self.value(&root, &root, value, met)
+    }
+
+    /// Whether some value of one type can be read as the other; both belong to the schemas.
+    pub(crate) fn fit(&self, w: &Type, r: &Type) -> bool {
+        let place = (std::ptr::from_ref(w), std::ptr::from_ref(r));
+        if let Some(known) = self.known.borrow().get(&place) {
+            return *known;
+        }
+        let fits = self.fits(w, r, 0);
+        self.known.borrow_mut().insert(place, fits);
+        fits
+    }
+
+    fn fits(&self, w: &Type, r: &Type, depth: usize) -> bool {
         if depth > DEEP {
             return true;
         }
@@ -98,7 +118,7 @@ impl Reader<'_> {
             (Type::Named(_), Type::Named(_)) => true,
             _ => std::mem::discriminant(w) == std::mem::discriminant(r),
         };
-        let fits = |r: &&Type| self.fits(w, r, 0);
+        let fits = |r: &&Type| self.fit(w, r);
         branches.iter().filter(same).find(fits).or_else(|| branches.iter().find(fits))
     }
 
@@ -112,7 +132,7 @@ impl Reader<'_> {
                 None => misfit(met),
             };
         }
-        if !self.fits(w, r, 0) {
+        if !self.fit(w, r) {
             return misfit(met);
         }
         match (w, r, value) {
