@@ -64,7 +64,10 @@ const TIMES: [(&str, i128); 3] = [
     ("2024-02-29T12:00:00+02:00", 1_709_200_800),
 ];
 const SPANS: [(&str, i128); 3] = [("24h", 86_400_000_000_000), ("1h30m", 5_400_000_000_000), ("0s", 0)];
-const PATTERNS: [(&str, fn(&str) -> bool); 2] = [
+/// What a pattern means.
+type Meaning = fn(&str) -> bool;
+
+const PATTERNS: [(&str, Meaning); 2] = [
     ("^a[^b]*7$", |text| text.len() > 1 && text.starts_with('a') && text.ends_with('7') && !text.contains('b')),
     ("é+", |text| text.contains('é')),
 ];
@@ -206,8 +209,12 @@ fn about(place: &Place, places: &[Place], random: &mut Random) -> Tree {
     }
 }
 
+fn word(from: &[&'static str], random: &mut Random) -> &'static str {
+    from[random.below(from.len())]
+}
+
 fn compare(left: Tree, right: Tree, random: &mut Random) -> Tree {
-    Tree::Binary(*random.pick(&ORDERS), Box::new(left), Box::new(right))
+    Tree::Binary(word(&ORDERS, random), Box::new(left), Box::new(right))
 }
 
 fn of(places: &[Place], random: &mut Random, fits: impl Fn(&Kind) -> bool) -> Option<Place> {
@@ -218,7 +225,7 @@ fn of(places: &[Place], random: &mut Random, fits: impl Fn(&Kind) -> bool) -> Op
 fn integer(places: &[Place], random: &mut Random, depth: usize) -> Tree {
     if depth < 2 && random.one_in(3) {
         let (a, b) = (integer(places, random, depth + 1), integer(places, random, depth + 1));
-        return Tree::Binary(*random.pick(&["+", "-", "*", "/", "%"]), Box::new(a), Box::new(b));
+        return Tree::Binary(word(&["+", "-", "*", "/", "%"], random), Box::new(a), Box::new(b));
     }
     if depth < 2 && random.one_in(8) {
         return Tree::Negative(Box::new(integer(places, random, depth + 1)));
@@ -240,7 +247,7 @@ fn integer(places: &[Place], random: &mut Random, depth: usize) -> Tree {
 fn double(places: &[Place], random: &mut Random, depth: usize) -> Tree {
     if depth < 2 && random.one_in(3) {
         let (a, b) = (double(places, random, depth + 1), double(places, random, depth + 1));
-        return Tree::Binary(*random.pick(&["+", "-", "*", "/"]), Box::new(a), Box::new(b));
+        return Tree::Binary(word(&["+", "-", "*", "/"], random), Box::new(a), Box::new(b));
     }
     if random.one_in(8)
         && let Some(place) = of(places, random, |kind| matches!(kind, Kind::Int | Kind::Double))
@@ -257,7 +264,7 @@ fn decimal(places: &[Place], random: &mut Random, depth: usize) -> Tree {
     if depth < 2 && random.one_in(3) {
         let a = decimal(places, random, depth + 1);
         let b = if random.one_in(2) { Tree::Int(random.below(9) as i64) } else { decimal(places, random, depth + 1) };
-        return Tree::Binary(*random.pick(&["+", "-", "*"]), Box::new(a), Box::new(b));
+        return Tree::Binary(word(&["+", "-", "*"], random), Box::new(a), Box::new(b));
     }
     let place = of(places, random, |kind| matches!(kind, Kind::Decimal(_))).expect("a field of this kind");
     Tree::Field(place)
@@ -266,7 +273,7 @@ fn decimal(places: &[Place], random: &mut Random, depth: usize) -> Tree {
 fn text(field: Box<Tree>, random: &mut Random) -> Tree {
     let part = Tree::Text((*random.pick(&["", "a", "7", "é", "漢a"])).to_owned());
     match random.below(5) {
-        0 => Tree::Method(*random.pick(&["startsWith", "endsWith", "contains"]), field, Box::new(part)),
+        0 => Tree::Method(word(&["startsWith", "endsWith", "contains"], random), field, Box::new(part)),
         1 => Tree::Matches(field, random.below(PATTERNS.len())),
         2 => compare(Tree::Size(field), Tree::Int(random.below(5) as i64), random),
         3 => Tree::In(field, vec![part, Tree::Text("aa".to_owned()), Tree::Null]),

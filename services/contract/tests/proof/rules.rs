@@ -9,8 +9,11 @@ use super::random::Random;
 use super::read::{Seen, unscaled};
 use super::schema::{Body, Mark, NULL, Primitive, Schema, Type};
 
+/// What a pattern means.
+type Meaning = fn(&str) -> bool;
+
 /// Patterns with what they mean.
-const PATTERNS: [(&str, fn(&str) -> bool); 4] = [
+const PATTERNS: [(&str, Meaning); 4] = [
     ("^[a-zé]*7?$", |text| {
         let rest = text.strip_suffix('7').unwrap_or(text);
         rest.chars().all(|letter| letter.is_ascii_lowercase() || letter == 'é')
