@@ -149,12 +149,14 @@ fn avro_java_makes_of_records_what_programs_make_of_them() {
 
 const DECIMAL: &str = r#"{"type":"bytes","logicalType":"decimal","precision":40,"scale":0}"#;
 
+/// Written, read, body, whether apache-avro reads it, whether Java does, and what the program says.
+type Settled = (&'static str, &'static str, &'static [u8], bool, bool, &'static str);
+
 /// The head's table, asked of all three.
 #[test]
 fn the_settled_disagreements_are_as_they_are_listed() {
     let field = |kind: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{kind}}}]}}"#);
-    // Written, read, body, whether apache-avro reads it, whether Java does, and what the program says.
-    let table: [(&str, &str, &[u8], bool, bool, &str); 10] = [
+    let table: [Settled; 10] = [
         (r#""long""#, r#""long""#, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 3], true, true, "malformed"),
         (
             r#"{"type":"array","items":"int"}"#,

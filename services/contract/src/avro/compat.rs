@@ -120,7 +120,7 @@ impl Check<'_> {
             (Kind::Map(values), Kind::Map(written)) => self.at("values".to_owned(), *values, *written),
             (Kind::Fixed(fixed), Kind::Fixed(written)) => self.fixed(fixed, written),
             (Kind::Enum(enumeration), Kind::Enum(written)) => self.enumeration(enumeration, written),
-            (Kind::Record(record), Kind::Record(written)) => self.record(record, written),
+            (Kind::Record(record), Kind::Record(written)) => self.record(record, written, writer),
             (_, Kind::Union(branches)) => self.writer_union(reader, branches),
             (Kind::Union(branches), _) => self.reader_union(branches, writer),
             _ => {
@@ -201,7 +201,8 @@ impl Check<'_> {
         compatible
     }
 
-    fn record(&mut self, reader: &Record, writer: &Record) -> bool {
+    /// `whole` is the writer's record as a node.
+    fn record(&mut self, reader: &Record, writer: &Record, whole: NodeId) -> bool {
         let mut compatible = self.names(&reader.name, &reader.aliases, &writer.name);
         let written: HashMap<&str, &Field> = writer.fields.iter().map(|field| (field.name.as_str(), field)).collect();
         self.path.push("fields".to_owned());
@@ -212,11 +213,7 @@ impl Check<'_> {
                 None if field.default.is_some() => true,
                 // Avro Java holds such an enum against the writer's record, which it never is.
                 None if matches!(&self.reader.node(field.node).kind, Kind::Enum(read) if read.default.is_some()) => {
-                    self.path.push("type".to_owned());
-                    let message = "reader type: ENUM not compatible with writer type: RECORD".to_owned();
-                    let compatible = self.refuse(IncompatibilityKind::TypeMismatch, message);
-                    self.path.pop();
-                    compatible
+                    self.at("type".to_owned(), field.node, whole)
                 }
                 None => self.refuse(
                     IncompatibilityKind::ReaderFieldMissingDefaultValue,
