@@ -21,12 +21,6 @@ fn on_disk(data: &Path, topic: &str) -> u64 {
     logs.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
 }
 
-/// The partition of Kafka's offsets topic that keeps a group's: Java's hash of its name, of eight.
-fn offsets_of(group: &str) -> String {
-    let hash = group.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));
-    format!("__consumer_offsets-{}", (hash & i32::MAX) % 8)
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Bytes {
     lineage: u64,
@@ -37,13 +31,10 @@ struct Bytes {
 impl Bytes {
     fn now(kafka: &Cluster, backbone: &Backbone) -> Self {
         let data = kafka.data(1);
-        let offsets = data.join(offsets_of(&backbone.topic("weir-enforcer")));
-        let offsets = fs::read_dir(offsets).expect("the offsets' partition").flatten();
-        let logs = offsets.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
         Self {
             lineage: on_disk(&data, &backbone.topic("weir.lineage")),
             quality: on_disk(&data, &backbone.topic("weir.quality")),
-            offsets: logs.filter_map(|file| Some(file.metadata().ok()?.len())).sum(),
+            offsets: on_disk(&data, "__consumer_offsets"),
         }
     }
 }
