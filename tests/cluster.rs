@@ -62,7 +62,13 @@ impl Cluster {
         let folder = scratch("kafka");
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let nodes = (1..=count).map(|id| node(id, &ports, properties, &folder)).collect();
-        let options: &[&str] = if count == 1 { &["-Xmx512m"] } else { &["-Xmx256m", "-XX:TieredStopAtLevel=1"] };
+        // Thousands of partitions, which only the long tests make, take more than half a gigabyte.
+        let long = std::env::var_os("WEIR_LONG").is_some();
+        let options: &[&str] = if count == 1 {
+            if long { &["-Xmx2g"] } else { &["-Xmx512m"] }
+        } else {
+            &["-Xmx256m", "-XX:TieredStopAtLevel=1"]
+        };
         let mut cluster = Self { nodes, options, folder };
         std::thread::scope(|scope| {
             for node in &cluster.nodes {

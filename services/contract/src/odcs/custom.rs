@@ -8,9 +8,9 @@
 //! | `weir.replication` | 1 to 100 | the broker's | replicas of each partition |
 //! | `weir.retention` | duration: `7d`, `12h`, `30m`, `45s`, `500ms`, `forever` | the broker's | how long the product topic keeps records |
 //! | `weir.inboxRetention` | duration | the broker's | likewise, the inbox topic |
-//! | `weir.quarantineRetention` | duration | the broker's | likewise, the quarantine topic |
+//! | `weir.quarantineRetention` | duration | `30d`, or what an existing topic has | likewise, the quarantine topic |
 //! | `weir.compaction` | `true`, `false` | `false` | the product topic keeps the latest record per key; needs `weir.key` with fields |
-//! | `weir.maxRecordBytes` | 1 to 1073741824 | the broker's | the largest record that the inbox takes |
+//! | `weir.maxRecordBytes` | 1 to 1073741824 | 1048588, or what an existing topic has | the largest record that the inbox takes |
 //! | `weir.key` | `type`: `none`, `utf8`, `long`, `avro`; `fields`: list of field paths; `separator`: text | anything | what the record key must be, and which fields it equals, in order |
 //! | `weir.deletes` | `none`, `tombstone` | `none` | whether a record without a value is a violation, or deletes its key |
 //! | `weir.undeclaredFields` | `refuse`, `allow` | `refuse` | what a writer's field means that the contract does not declare |
