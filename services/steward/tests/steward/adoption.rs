@@ -102,5 +102,5 @@ fn a_subject_that_other_schemas_came_to_is_as_it_should_be() {
     for subject in ["inbox.meter.readings.v1-value", "meter.readings.v1-value"] {
         world.registry.register(&schemas::Subject::existing(subject), &text).unwrap();
     }
-    assert_eq!(steps(&world.plan(&[readings()])), [String::new(); 0], "the contract's schema is still there");
+    assert!(steps(&world.plan(&[readings()])).is_empty(), "the contract's schema is still there");
 }

@@ -33,7 +33,7 @@ fn the_second_apply_has_nothing_to_do() {
     ];
     assert!(world.apply(&drafts).unwrap().steps > 0);
     let end = world.end();
-    assert_eq!(steps(&world.plan(&drafts)), [String::new(); 0]);
+    assert!(steps(&world.plan(&drafts)).is_empty());
     assert_eq!(world.apply(&drafts).unwrap().steps, 0);
     assert_eq!(world.end(), end);
 }
