@@ -258,7 +258,7 @@ async fn registrations_that_come_together_share_a_transaction() {
         let registry = Arc::clone(&bench.registry);
         // Every tenth is the same subject, every other of those with a schema that does not fit the first.
         let (subject, schema) = match index % 10 {
-            0 if index % 20 == 0 => ("shared".to_owned(), one()),
+            0 if index.is_multiple_of(20) => ("shared".to_owned(), one()),
             0 => ("shared".to_owned(), bad()),
             _ => (format!("s{index}"), record(json!([{"name": format!("f{index}"), "type": "int"}]))),
         };
