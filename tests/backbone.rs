@@ -136,7 +136,8 @@ impl Drop for Backbone {
             if path.extension().is_some_and(|ending| ending == "log") {
                 let text = log(&path);
                 let lines: Vec<&str> = text.lines().collect();
-                eprintln!("== the end of {}\n{}", path.display(), lines[lines.len().saturating_sub(40)..].join("\n"));
+                let end = lines[lines.len().saturating_sub(40)..].join("\n");
+                let _told = writeln!(std::io::stderr(), "== the end of {}\n{end}", path.display());
             }
         }
     }

@@ -17,7 +17,7 @@ const GENEROUS: Duration = Duration::from_secs(30);
 
 fn prepared(name: &str) -> Backbone {
     let backbone = Backbone::start(name);
-    let _until_applied = backbone.enforcer("first");
+    let _until_applied = backbone.enforcer("first").started();
     apply(&backbone, "meter", PARTITIONS, None);
     backbone
 }

@@ -34,6 +34,14 @@ impl Enforcer {
         self.process.signal(name);
     }
 
+    /// Waits until it is ready for the first time; then the registry takes schemas too.
+    pub(crate) fn started(self) -> Self {
+        wait_for("the enforcer is ready", Duration::from_secs(120), || {
+            self.readyz().filter(|(ready, _)| *ready).map(drop)
+        });
+        self
+    }
+
     /// The answer of `/readyz`: whether it is ready, and the text; `None` where nobody answers.
     pub(crate) fn readyz(&self) -> Option<(bool, String)> {
         get(self.admin, "/readyz").map(|(status, text)| (status == 200, text))

@@ -14,7 +14,7 @@ const GENEROUS: Duration = Duration::from_secs(60);
 
 fn prepared(name: &str) -> Backbone {
     let backbone = Backbone::start(name);
-    let _until_applied = backbone.enforcer("first");
+    let _until_applied = backbone.enforcer("first").started();
     apply(&backbone, "meter", 4, None);
     backbone
 }
@@ -61,7 +61,7 @@ fn what_one_broker_of_three_takes_away_waits_and_the_rest_goes_on() {
     // `meter` can do without the third node, `spare` cannot.
     place(&backbone, "meter", 12, &["1", "2"]);
     place(&backbone, "spare", 4, &["3"]);
-    let enforcers = ["left", "right"].map(|name| backbone.enforcer(name));
+    let enforcers = ["left", "right"].map(|name| backbone.enforcer(name).started());
     let enforcers: Vec<&Enforcer> = enforcers.iter().collect();
     apply(&backbone, "meter", 12, Some(1));
     apply(&backbone, "spare", 4, Some(1));
@@ -112,7 +112,7 @@ fn a_broker_that_restarts_under_load_costs_no_record() {
     let started = Instant::now();
     let mut cluster = Cluster::start(1, &[]);
     let backbone = Backbone::on(&cluster.brokers(), "restart", &[]);
-    let enforcer = backbone.enforcer("enforcer");
+    let enforcer = backbone.enforcer("enforcer").started();
     apply(&backbone, "meter", 4, None);
     let watch = Watch::start(&backbone, "meter", 4);
     let load = Load::start(&backbone, "meter", 5_000, 500, &[]);
