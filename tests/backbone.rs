@@ -3,6 +3,7 @@
 //!
 //! Knows what a person knows: commands, settings, exit codes. Nothing of the services' types.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

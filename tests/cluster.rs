@@ -30,11 +30,18 @@ pub(crate) fn kafka_version() -> String {
     std::env::var("WEIR_KAFKA_VERSION").unwrap_or_else(|_| KAFKA_VERSION.to_owned())
 }
 
-fn class_path() -> String {
+/// `java` with the jars of that version.
+pub(crate) fn java() -> Command {
     let jars = tests_dir().join(format!("kafka-{}", kafka_version()));
     let complete = jars.join(".complete").exists();
     assert!(complete, "no Apache Kafka in {}: run tests/run, which fetches it", jars.display());
-    format!("{}/*", jars.display())
+    let logs = |name: &str| root().join("tests/kafka").join(name).display().to_string();
+    let mut command = Command::new("java");
+    command
+        .args(["-XX:+UseSerialGC", "-cp", &format!("{}/*", jars.display())])
+        .arg(format!("-Dlog4j2.configurationFile={}", logs("log4j2.properties")))
+        .arg(format!("-Dlog4j.configuration=file:{}", logs("log4j.properties")));
+    command
 }
 
 #[derive(Debug)]
@@ -119,14 +126,8 @@ impl Cluster {
     fn launch(&mut self, id: usize) {
         let options = self.options;
         let node = self.node(id);
-        let mut command = Command::new("java");
-        command
-            .args(options)
-            .args(["-XX:+UseSerialGC", "-cp", &class_path()])
-            .arg(format!("-Dlog4j2.configurationFile={}", root().join("tests/kafka/log4j2.properties").display()))
-            .arg(format!("-Dlog4j.configuration=file:{}", root().join("tests/kafka/log4j.properties").display()))
-            .arg("kafka.Kafka")
-            .arg(&node.config);
+        let mut command = java();
+        command.args(options).arg("kafka.Kafka").arg(&node.config);
         node.process = Some(Guarded::start(command, &node.log));
     }
 
@@ -184,8 +185,8 @@ fn node(id: usize, ports: &[(u16, u16)], properties: &[(&str, &str)], folder: &P
 }
 
 fn format(node: &Node, alone: bool) {
-    let formatted = Command::new("java")
-        .args(["-XX:TieredStopAtLevel=1", "-cp", &class_path(), "kafka.tools.StorageTool", "format"])
+    let formatted = java()
+        .args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"])
         .args(["-t", "d2Vpci10ZXN0cy1rYWZrYQ"])
         .args(alone.then_some("--standalone"))
         .arg("-c")

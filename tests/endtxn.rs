@@ -12,9 +12,9 @@ use broker::{
 use kafka::{Kafka, KafkaOptions};
 use schemas::{Companion, Major, Names, Offset, Partition, Slot, Topic, TopicPartition};
 
-use crate::private_kafka::{PrivateKafka, Wanted, scratch};
+use crate::private_kafka::{PrivateKafka, Wanted};
 use crate::proxy::{Proxy, Request};
-use crate::sandbox::{free_port, wait_for};
+use crate::sandbox::{free_port, scratch, wait_for};
 
 const RECORDS: usize = 20;
 const BATCH: usize = 10;

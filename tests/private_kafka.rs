@@ -1,18 +1,12 @@
 //! A Kafka of a test's own, for listeners and settings that the shared one does not have: behind a proxy, with
-//! TLS, passwords and access control, or of another version.
+//! TLS, passwords and access control.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::sandbox::{Guarded, connects, free_port, root, run, tests_dir, wait_for};
-
-/// The version that is run where a test does not ask for another: `WEIR_TEST_KAFKA`, or the newest.
-pub(crate) fn kafka_version() -> String {
-    std::env::var("WEIR_TEST_KAFKA").unwrap_or_else(|_| "4.3.1".to_owned())
-}
+use crate::cluster::{java, kafka_version};
+use crate::sandbox::{Guarded, connects, free_port, run, wait_for};
 
 /// A listener for clients: name, protocol, port, advertised port.
 pub(crate) type Listener = (&'static str, &'static str, u16, u16);
@@ -35,26 +29,6 @@ pub(crate) struct PrivateKafka {
     _kafka: Guarded,
 }
 
-/// A directory of this test's own, removed with its Kafka.
-pub(crate) fn scratch(name: &str) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("weir-tests-{}-{name}-{number}", std::process::id()));
-    fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    path
-}
-
-/// `java` with Kafka's jars.
-fn java(version: &str) -> Command {
-    let jars = tests_dir().join(format!("kafka-{version}"));
-    assert!(jars.join(".complete").exists(), "no Apache Kafka in {}: tests/run fetches it", jars.display());
-    let mut command = Command::new("java");
-    command
-        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &format!("{}/*", jars.display())])
-        .arg(format!("-Dlog4j2.configurationFile={}", root().join("tests/kafka/log4j2.properties").display()));
-    command
-}
-
 /// Runs one of Kafka's own tools by its script's name, like `kafka-acls`; it must end well.
 pub(crate) fn tool(script: &str, args: &[&str]) {
     let version = kafka_version();
@@ -63,7 +37,7 @@ pub(crate) fn tool(script: &str, args: &[&str]) {
         "kafka-acls" => "org.apache.kafka.tools.AclCommand",
         other => panic!("no class is known for {other}"),
     };
-    let mut command = java(&version);
+    let mut command = java();
     command.arg(class).args(args);
     run(command, b"").ok();
 }
@@ -71,19 +45,18 @@ pub(crate) fn tool(script: &str, args: &[&str]) {
 impl PrivateKafka {
     /// Starts one in `scratch`, and waits until it accepts connections on every listener.
     pub(crate) fn start(scratch: PathBuf, wanted: &Wanted) -> Self {
-        let version = kafka_version();
         let config = scratch.join("kafka.properties");
         fs::write(&config, properties(wanted, &scratch)).expect("a file in a directory of ours");
-        let mut format = java(&version);
+        let mut format = java();
         format
             .args(["kafka.tools.StorageTool", "format", "-t", "d2Vpci10ZXN0cy1vd24tMQ", "--standalone", "-c"])
             .arg(&config)
             .args(&wanted.format);
         run(format, b"").ok();
-        let mut command = java(&version);
+        let mut command = java();
         command.args(["-Xmx384m", "kafka.Kafka"]).arg(&config);
         let log = scratch.join("kafka.log");
-        let mut kafka = Guarded::start(command, &log, Some(&scratch));
+        let mut kafka = Guarded::start(command, &log);
         for (name, _, port, _) in &wanted.listeners {
             wait_for(&format!("Kafka listens as {name}"), Duration::from_secs(90), || {
                 if let Some(status) = kafka.ended() {

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::backbone::answers;
-use crate::private_kafka::{PrivateKafka, Wanted, scratch, tool};
-use crate::sandbox::{Guarded, Output, free_port, root, run, wait_for, weir_bin};
+use crate::private_kafka::{PrivateKafka, Wanted, tool};
+use crate::process::get;
+use crate::sandbox::{Guarded, Output, free_port, root, run, scratch, wait_for, weir_bin};
 
 /// With what shells, properties files and JAAS each have a meaning for.
 const PASSWORD: &str = r"weir;=#'\:!";
@@ -108,10 +108,12 @@ impl World {
     }
 
     fn serve(&self, who: &str, role: &str) -> Guarded {
-        let process = Guarded::start(self.command(who, &["serve", role]), &self.file(&format!("{role}.log")), None);
+        let process = Guarded::start(self.command(who, &["serve", role]), &self.file(&format!("{role}.log")));
         if role == "registry" {
             let what = "the registry answers";
-            wait_for(what, Duration::from_secs(90), || answers(self.registry, "/subjects").then_some(()));
+            wait_for(what, Duration::from_secs(90), || {
+                get(self.registry, "/subjects").filter(|(status, _)| *status == 200)
+            });
         }
         process
     }

@@ -6,7 +6,6 @@
 //! made nor dropped on a thread of an asynchronous runtime, and takes answers of any size. Callers block on a
 //! channel, which is allowed on every thread.
 
-use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, mpsc};

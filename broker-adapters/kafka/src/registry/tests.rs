@@ -76,6 +76,7 @@ fn looked_up(status: u16, body: &str) -> String {
     match served.registry().schema(SchemaId(7)) {
         Ok(Lookup::Avro(text)) => format!("avro {text}"),
         Ok(Lookup::OtherKind(kind)) => format!("other {kind}"),
+        Ok(Lookup::TooLarge) => "too large".to_owned(),
         Ok(Lookup::Unknown) => "unknown".to_owned(),
         Err(weather) => format!("weather {}", weather.why),
     }
@@ -87,6 +88,9 @@ fn an_id_is_unknown_only_where_the_registry_says_so_in_its_own_words() {
     assert_eq!(looked_up(200, r#"{"schema":"{}","schemaType":"JSON"}"#), "other JSON");
     assert_eq!(looked_up(200, r#"{"schema":"x","schemaType":"THRIFT"}"#), "other THRIFT");
     assert_eq!(looked_up(404, &said(40403)), "unknown");
+    let large = format!(r#"{{"schema":"{}"}}"#, "x".repeat(5 << 20));
+    assert_eq!(looked_up(200, &large), "too large");
+    assert!(looked_up(500, &large).starts_with("weather "));
     let weather = [
         (404, said(404)),
         (404, said(40401)),
