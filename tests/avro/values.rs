@@ -12,6 +12,7 @@
 //! | bytes that are not UTF-8, read as a string | refuses | accepts | `type` |
 //! | decimals beyond 38 digits | accepts | accepts | `type`: what a contract bounds, it must be able to count |
 //! | a string of negative length, in a field that is not read | refuses | skips nothing | malformed |
+//! | an int beyond 32 bits, in a field that is not read | refuses | skips it | malformed |
 //! | a map that holds a key twice | keeps the last | keeps the last | judges every value that was sent |
 //! | an added union of an array and others, whose default is empty | accepts | fails by a mistake of its own | reads it |
 //! | a default inside a default, of a union's other branch | accepts | fails, likewise | reads it |
@@ -65,7 +66,7 @@ fn verdict(program: &Program, body: &[u8], scratch: &mut Scratch) -> Option<Stri
 }
 
 /// Why the program is stricter than Avro Java, where it is: the cases of the table.
-const STRICTER: [&str; 9] = [
+const STRICTER: [&str; 10] = [
     "more than 64 bits",
     "the bytes that it claims",
     "a string is not UTF-8",
@@ -75,6 +76,7 @@ const STRICTER: [&str; 9] = [
     "more items than",
     "an enum has no symbol of this index",
     "a length is negative",
+    "an int does not fit in 32 bits",
 ];
 
 /// Avro Java's own mistakes with defaults: an empty one of a union that begins with an array; inside another

@@ -76,6 +76,8 @@ impl<'s> Reader<'s> {
             (Type::Union(branches), r) => branches.iter().any(|branch| self.fits(branch, r, depth)),
             (w, Type::Union(branches)) => branches.iter().any(|branch| self.fits(w, branch, depth)),
             (Type::Array(w), Type::Array(r)) | (Type::Map(w), Type::Map(r)) => self.fits(w, r, depth + 1),
+            // A contract takes no logical type for another, though the specification would.
+            (Type::Primitive(_, Some(w)), Type::Primitive(_, Some(r))) if w != r => false,
             (Type::Primitive(w, _), Type::Primitive(r, _)) => w == r || promotes(*w, *r),
             (Type::Named(w), Type::Named(r)) => self.named(*w, *r) && self.bodies(*w, *r, depth),
             _ => false,
