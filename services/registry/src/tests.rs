@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use broker::memory::{Fault, Faults, MemoryBroker, Step};
-use broker::{Admin, Broker, Isolation, OutRecord, Position};
+use broker::{Admin, Broker, ConfigChange, Isolation, OutRecord, Position};
 use schemas::{Names, Partition, TopicPartition, TransactionalId};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -286,6 +286,8 @@ async fn registrations_that_come_together_share_a_transaction() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_registration_that_the_broker_refuses_takes_no_other_with_it() {
     let bench = Bench::new();
+    let limit = [("max.message.bytes".to_owned(), ConfigChange::Set("10000".to_owned()))].into();
+    bench.broker.alter_settings(&Names::default().schemas(), &limit).expect("altered");
     let slow = (Step::Commit, Fault::Delay(Duration::from_millis(200)));
     bench.broker.set_faults(Faults::scripted(std::iter::repeat_n(slow, 100)));
     let ask = |subject: &'static str, doc: usize| {
@@ -294,7 +296,7 @@ async fn one_registration_that_the_broker_refuses_takes_no_other_with_it() {
         let body = json!({"schema": schema.to_string()});
         tokio::spawn(async move { call(&registry, "POST", &format!("/subjects/{subject}/versions"), Some(body)).await })
     };
-    let asked = [ask("first", 1), ask("a", 2), ask("huge", 1_100_000), ask("b", 3)];
+    let asked = [ask("first", 1), ask("a", 2), ask("huge", 20_000), ask("b", 3)];
     let mut answers = Vec::new();
     for answer in asked {
         answers.push(code(&answer.await.expect("answers")));
