@@ -14,7 +14,7 @@ const MANY: u64 = 2_000_000;
 fn send(backbone: &Backbone, from: u64, total: u64, wrong: u64) {
     let inbox = backbone.topic("inbox.meter.readings.v1");
     let (first, count, wrong) = (from.to_string(), (total - from).to_string(), wrong.to_string());
-    let args = [backbone.brokers(), &backbone.registry(), &inbox, &first, &count, &wrong];
+    let args = [backbone.brokers(), &backbone.registry(), &inbox, &first, &count, &wrong, "230"];
     run(oracle_command("produce_many.py", &args), b"").ok();
 }
 

@@ -1,7 +1,7 @@
-"""Writes readings to an inbox as fast as it can; one in WRONG is out of range, every sensor is one of 10,000. A
-record takes 500 bytes with its key, so that 200,000 of them fill whatever queues an enforcer has.
+"""Writes readings to an inbox as fast as it can; one in WRONG (10) is out of range, every sensor is one of 10,000,
+written with WIDTH (100) digits; a record takes twice that and 50 bytes.
 
-usage: produce_many.py BROKERS REGISTRY INBOX FIRST COUNT WRONG
+usage: produce_many.py BROKERS REGISTRY INBOX FIRST COUNT [WRONG [WIDTH]]
 """
 
 import sys
@@ -14,7 +14,7 @@ import topics
 AGAIN = 20
 
 
-def main(brokers, registry, inbox, first, count, wrong):
+def main(brokers, registry, inbox, first, count, wrong="10", width="100"):
     schema_id, schema = topics.latest(registry, f"{inbox}-value")
     producer = Producer(
         {"bootstrap.servers": brokers, "linger.ms": 20, "queue.buffering.max.messages": 200_000}
@@ -26,7 +26,7 @@ def main(brokers, registry, inbox, first, count, wrong):
             failures.append(error)
 
     for number in range(int(first), int(first) + int(count), AGAIN):
-        sensor = f"s{number // AGAIN % 10_000:0230}"
+        sensor = f"s{number // AGAIN % 10_000:0{width}}"
         value = -1.0 if number // AGAIN % int(wrong) == 0 else float(number % 100)
         value = topics.encode(schema_id, schema, {"sensor": sensor, "seq": number, "value": value, "note": None})
         for _ in range(min(AGAIN, int(first) + int(count) - number)):
