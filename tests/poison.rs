@@ -33,7 +33,7 @@ fn parcels(name: &str, changes: &[(&str, &str)]) -> Backbone {
 fn check(script: &str, backbone: &Backbone, more: &[&str]) {
     let registry = backbone.registry();
     let output = oracle(script, &[&[backbone.brokers(), &registry, backbone.prefix()], more].concat());
-    eprint!("{}", output.stdout);
+    output.stdout.lines().for_each(say);
 }
 
 #[test]

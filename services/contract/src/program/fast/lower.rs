@@ -196,7 +196,7 @@ impl Lowering<'_> {
             }
             Exact::Refuse(_) | Exact::Broken(_) => self.emit(Op::Breaks),
             Exact::End => self.raw(Op::End),
-            Exact::Unique(_) | Exact::Collect { .. } | Exact::Call(_) | Exact::Return => return None,
+            Exact::Unique(_) | Exact::Collect | Exact::Call(_) | Exact::Return => return None,
             Exact::Stat { .. } | Exact::Distinct { .. } if !self.measuring => {}
             _ if reads(op) => return self.read(index),
             _ => self.exact(op),
