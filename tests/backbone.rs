@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::process::{Enforcer, get};
-use crate::sandbox::{Guarded, Output, Sandbox, free_port, run, scratch, unique, wait_for, weir_bin};
+use crate::sandbox::{Guarded, Output, Sandbox, free_port, run, scratch, unique, wait_for, weir};
 
 /// A registry and enforcers under one prefix.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Backbone {
 
     /// Starts an enforcer with settings of its own, as environment variables.
     pub(crate) fn enforcer_with(&self, instance: &str, settings: &[(&str, &str)]) -> Enforcer {
-        let mut command = Command::new(weir_bin());
+        let mut command = weir();
         command.args(["serve", "enforcer"]);
         self.surroundings.tell(&mut command);
         let admin = free_port();
@@ -88,7 +88,7 @@ impl Backbone {
 
     /// The command that [`Backbone::weir`] runs.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(weir_bin());
+        let mut command = weir();
         command.args(args).current_dir(&self.scratch);
         self.surroundings.tell(&mut command);
         command
@@ -152,13 +152,12 @@ impl Surroundings {
             .env("WEIR_REGISTRY_URL", format!("http://127.0.0.1:{}", self.registry_port))
             .env("WEIR_REGISTRY_LISTEN", format!("127.0.0.1:{}", self.registry_port))
             .env("WEIR_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
-            .env_remove("RUST_LOG")
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
     }
 }
 
 fn start_registry(surroundings: &Surroundings, scratch: &Path) -> Guarded {
-    let mut command = Command::new(weir_bin());
+    let mut command = weir();
     command.args(["serve", "registry"]);
     surroundings.tell(&mut command);
     let path = scratch.join(format!("{}.log", unique("registry")));

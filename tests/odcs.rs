@@ -11,13 +11,16 @@ use crate::avro::Random;
 use crate::sandbox::{oracle_command, root, run};
 
 /// Why a contract that is valid by the standard is refused: what Weir needs of it, or cannot promise.
-const STRICTER: [(&str, &str); 27] = [
+const STRICTER: [(&str, &str); 30] = [
     ("of the Avro record", "what is declared is what the records carry"),
     ("`weir.", "Weir's own settings have types of their own"),
     ("a measure", "in `weir.measures`"),
     ("a condition", "in `weir.conditions`"),
     ("a field must be its path", "in `weir.key` and `weir.measures`"),
     ("`eventTime` must", "in `weir.measures`"),
+    ("`distinct` must", "likewise"),
+    ("`quantiles` must", "likewise"),
+    ("needs what stands between them", "a key of several fields, in `weir.key`"),
     ("`fields` must", "in `weir.key`"),
     ("`expression` must", "in `weir.conditions`"),
     ("`type` cannot be", "in `weir.key`"),

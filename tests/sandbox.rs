@@ -31,10 +31,22 @@ pub(crate) fn tests_dir() -> PathBuf {
 }
 
 /// The `weir` program under test: `WEIR_BIN`, or the release build.
-pub(crate) fn weir_bin() -> PathBuf {
+fn weir_bin() -> PathBuf {
     let bin = std::env::var_os("WEIR_BIN").map_or_else(|| target_dir().join("release/weir"), PathBuf::from);
     assert!(bin.is_file(), "there is no {}: run tests/run, or cargo build --release -p weir", bin.display());
     bin
+}
+
+/// The `weir` program under test, told nothing: what configures the tests themselves is not for it.
+pub(crate) fn weir() -> Command {
+    let mut command = Command::new(weir_bin());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG");
+    command
 }
 
 /// A port that nobody listens on now.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::private_kafka::{PrivateKafka, Wanted, tool};
 use crate::process::get;
-use crate::sandbox::{Guarded, Output, free_port, root, run, scratch, wait_for, weir_bin};
+use crate::sandbox::{Guarded, Output, free_port, root, run, scratch, wait_for, weir};
 
 /// With what shells, properties files and JAAS each have a meaning for.
 const PASSWORD: &str = r"weir;=#'\:!";
@@ -87,7 +87,7 @@ impl World {
 
     /// `weir` as whoever these properties are of.
     fn command(&self, who: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(weir_bin());
+        let mut command = weir();
         command
             .args(args)
             .arg("--command-config")
@@ -97,9 +97,7 @@ impl World {
             .env("WEIR_BACKBONE_PREFIX", self.prefix)
             .env("WEIR_REGISTRY_URL", format!("http://127.0.0.1:{}", self.registry))
             .env("WEIR_REGISTRY_LISTEN", format!("127.0.0.1:{}", self.registry))
-            .env("WEIR_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()))
-            .env_remove("WEIR_BIN")
-            .env_remove("RUST_LOG");
+            .env("WEIR_ADMIN_LISTEN", format!("127.0.0.1:{}", free_port()));
         command
     }
 
@@ -186,10 +184,10 @@ fn what_keeps_a_client_out_is_said_and_no_secret_with_it() {
     fs::write(world.file("java.properties"), text).expect("a file in a directory of ours");
     let output = world.weir("java", &["product", "list"]);
     assert_eq!(output.code, Some(2), "{output:?}");
-    for said in
-        ["line 1: ", "line 2: sasl.mechanism=OAUTHBEARER", "line 3: ssl.keystore.location", "line 4: ssl.provider"]
+    for said in ["1: security.protocol", "2: sasl.mechanism=OAUTHBEARER", "3: ssl.keystore.location", "4: ssl.provider"]
     {
-        assert!(output.stderr.contains(said), "{said}: {}", output.stderr);
+        let said = format!("java.properties:{said}");
+        assert!(output.stderr.contains(&said), "{said}: {}", output.stderr);
     }
 }
 

@@ -72,7 +72,7 @@ const STRICTER: [&str; 10] = [
     "a string is not UTF-8",
     "neither 0 nor 1",
     "must be text in UTF-8",
-    "a decimal of at most 38 digits",
+    "a decimal of 1 to 38 digits",
     "more items than",
     "an enum has no symbol of this index",
     "a length is negative",

@@ -125,6 +125,11 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Say which program this is
     Version,
+    /// Write the JSON Schema of what Weir adds to a contract, for editors
+    ///
+    /// Of the `customProperties` that begin with `weir.`; to be used beside the standard's own.
+    #[command(after_help = "Example:\n  weir editor-schema > weir-contract.schema.json")]
+    EditorSchema,
     /// Write completions for a shell
     #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
     Completions {

@@ -95,6 +95,7 @@ fn run(cli: Cli, out: Out) -> Result<Outcome, CliError> {
     match &cli.command {
         Command::Version => return version(out),
         Command::Completions { shell } => return completions(out, *shell),
+        Command::EditorSchema => return editor_schema(out),
         _ => {}
     }
     let settings = config::read(&cli)?;
@@ -139,6 +140,7 @@ fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
         // Answered before any configuration is read.
         Command::Version => version(global.out),
         Command::Completions { shell } => completions(global.out, shell),
+        Command::EditorSchema => editor_schema(global.out),
     }
 }
 
@@ -171,6 +173,11 @@ fn version(out: Out) -> Result<Outcome, CliError> {
         output::Format::Table => out.line(&format!("weir {} ({})", BUILD.version, BUILD.commit))?,
         _ => out.json(&serde_json::json!({"version": BUILD.version, "commit": BUILD.commit}))?,
     }
+    Ok(Outcome::Done)
+}
+
+fn editor_schema(out: Out) -> Result<Outcome, CliError> {
+    out.line(&format!("{:#}", contract::odcs::editor::editor_schema()))?;
     Ok(Outcome::Done)
 }
 

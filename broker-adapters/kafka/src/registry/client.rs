@@ -83,19 +83,30 @@ impl Failed {
 impl Failed {
     /// What a call that brought no answer ended with, and all that led to it, begun with `why`.
     fn of(why: String, error: &(dyn std::error::Error + 'static)) -> Self {
+        if is_too_large(error) {
+            return Self::TooLarge;
+        }
         let mut why = why;
         let mut source = error.source();
         while let Some(cause) = source {
             if let Some(said) = cause.downcast_ref::<RawError>() {
                 return Self::Said { code: said.error_code, message: said.message.clone() };
             }
-            if let Some(Foreign::TooLarge) = cause.downcast_ref() {
+            if is_too_large(cause) {
                 return Self::TooLarge;
             }
             why = format!("{why}: {cause}");
             source = cause.source();
         }
         Self::Away(why)
+    }
+}
+
+/// What a middleware says hides in the middleware's own error, which is transparent and so no source.
+fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref() {
+        Some(reqwest_middleware::Error::Middleware(said)) => matches!(said.downcast_ref(), Some(Foreign::TooLarge)),
+        _ => false,
     }
 }
 

@@ -275,9 +275,9 @@ fn promotes(w: Primitive, r: Primitive) -> bool {
 }
 
 /// A two's-complement number, most significant byte first; `None` beyond 128 bits, where the contract's
-/// decimals end.
+/// decimals end, and for no bytes, on which Avro Java fails.
 pub(crate) fn unscaled(bytes: &[u8]) -> Option<i128> {
-    let mut number: i128 = if bytes.first().is_some_and(|first| *first > 127) { -1 } else { 0 };
+    let mut number: i128 = if *bytes.first()? > 127 { -1 } else { 0 };
     for byte in bytes {
         number = number.checked_mul(256)?.checked_add(i128::from(*byte))?;
     }

@@ -143,6 +143,6 @@ pub(super) fn decimal(bytes: &[u8]) -> Option<f64> {
     if bytes.len() > 8 {
         return value::decimal(bytes).map(|number| number as f64);
     }
-    let start = if bytes.first().is_some_and(|byte| *byte >= 0x80) { -1 } else { 0 };
+    let start = if *bytes.first()? >= 0x80 { -1 } else { 0 };
     Some(bytes.iter().fold(start, |value: i64, byte| value << 8 | i64::from(*byte)) as f64)
 }

@@ -344,7 +344,7 @@ impl Fast {
                     mark = rest.len();
                     if MEASURED {
                         stage!(leaf, or_leave!(decimal(read)));
-                    } else if read.len() > 16 && value::decimal(read).is_none() {
+                    } else if !matches!(read.len(), 1..=16) && value::decimal(read).is_none() {
                         return false;
                     }
                 }
