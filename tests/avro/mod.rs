@@ -13,7 +13,7 @@ mod values;
 use std::sync::Arc;
 
 use contract::avro::Schema;
-use contract::{Contract, Deletes, KeySpec, Product, Settings, Status, UndeclaredFields};
+use contract::{Contract, Settings, UndeclaredFields};
 
 pub(crate) use proof::random::Random;
 
@@ -41,32 +41,7 @@ pub(crate) fn mutated(text: &str, random: &mut Random) -> String {
 
 /// A contract of a schema, without rules.
 pub(crate) fn plain_contract(schema: Schema) -> Arc<Contract> {
-    let settings = Settings {
-        partitions: 1,
-        replication: None,
-        retention_ms: None,
-        inbox_retention_ms: None,
-        quarantine_retention_ms: None,
-        compaction: false,
-        max_record_bytes: None,
-        key: KeySpec::default(),
-        deletes: Deletes::None,
-        undeclared_fields: UndeclaredFields::Allow,
-        inbox_topic: None,
-    };
-    Arc::new(Contract {
-        id: "proof".to_owned(),
-        product: "proof.proof".parse().expect("a product"),
-        version: "1.0.0".parse().expect("a version"),
-        status: Status::Active,
-        about: Product::default(),
-        settings,
-        schema: Arc::new(schema),
-        rules: Vec::new(),
-        conditions: Vec::new(),
-        measures: Vec::new(),
-        objectives: Vec::new(),
-        classified: Vec::new(),
-        document: Arc::from(""),
-    })
+    let (product, version) = ("proof.proof".parse().expect("a product"), "1.0.0".parse().expect("a version"));
+    let settings = Settings { undeclared_fields: UndeclaredFields::Allow, ..Settings::default() };
+    Arc::new(Contract { settings, ..Contract::plain(product, version, Arc::new(schema)) })
 }

@@ -43,6 +43,27 @@ pub struct Contract {
     pub document: Arc<str>,
 }
 
+impl Contract {
+    /// A contract that promises its schema and nothing more, to add rules and settings to.
+    pub fn plain(product: ProductId, version: Version, schema: Arc<avro::Schema>) -> Self {
+        Self {
+            id: product.to_string(),
+            product,
+            version,
+            status: Status::Active,
+            about: Product::default(),
+            settings: Settings::default(),
+            schema,
+            rules: Vec::new(),
+            conditions: Vec::new(),
+            measures: Vec::new(),
+            objectives: Vec::new(),
+            classified: Vec::new(),
+            document: Arc::from(""),
+        }
+    }
+}
+
 /// The ODCS `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -112,6 +133,25 @@ pub struct Settings {
     pub undeclared_fields: UndeclaredFields,
     /// `weir.inboxTopic`: an existing topic to read from instead of making one.
     pub inbox_topic: Option<Topic>,
+}
+
+impl Default for Settings {
+    /// What a contract that says nothing about it gets.
+    fn default() -> Self {
+        Self {
+            partitions: 6,
+            replication: None,
+            retention_ms: None,
+            inbox_retention_ms: None,
+            quarantine_retention_ms: None,
+            compaction: false,
+            max_record_bytes: None,
+            key: KeySpec::default(),
+            deletes: Deletes::None,
+            undeclared_fields: UndeclaredFields::Refuse,
+            inbox_topic: None,
+        }
+    }
 }
 
 /// What the record key must be.

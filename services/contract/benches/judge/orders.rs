@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use apache_avro::types::Value;
-use contract::{
-    Check, Condition, Contract, Deletes, KeySpec, Measure, Native, Path, Product, Rule, RuleId, Segment, Settings,
-    Severity, Status, UndeclaredFields, avro, cel,
-};
+use contract::{Check, Condition, Contract, Measure, Native, Path, Rule, RuleId, Segment, Severity, avro, cel};
 use schemas::Timestamp;
 
 /// `now` of the rules.
@@ -66,19 +63,6 @@ fn rules() -> Vec<Rule> {
 /// The contract; `measures`: with distinct orders and customers, the total's quantiles and the orders' delay
 /// on top of what is measured of every field.
 pub(crate) fn contract(measures: bool) -> Contract {
-    let settings = Settings {
-        partitions: 1,
-        replication: None,
-        retention_ms: None,
-        inbox_retention_ms: None,
-        quarantine_retention_ms: None,
-        compaction: false,
-        max_record_bytes: None,
-        key: KeySpec::default(),
-        deletes: Deletes::None,
-        undeclared_fields: UndeclaredFields::Refuse,
-        inbox_topic: None,
-    };
     let schema = avro::Schema::parse(SCHEMA).expect("a schema");
     let source = "ordered_at <= now";
     let condition = Condition {
@@ -100,20 +84,12 @@ pub(crate) fn contract(measures: bool) -> Contract {
         measure("total", false, true, false),
         measure("ordered_at", false, false, true),
     ];
+    let (product, version) = ("shop.orders".parse().expect("a product"), "1.0.0".parse().expect("a version"));
     Contract {
-        id: "bench".to_owned(),
-        product: "shop.orders".parse().expect("a product"),
-        version: "1.0.0".parse().expect("a version"),
-        status: Status::Active,
-        about: Product::default(),
-        settings,
-        schema: Arc::new(schema),
         rules: rules(),
         conditions: vec![condition],
         measures: if measures { wanted.to_vec() } else { Vec::new() },
-        objectives: Vec::new(),
-        classified: Vec::new(),
-        document: Arc::from(""),
+        ..Contract::plain(product, version, Arc::new(schema))
     }
 }
 

@@ -64,19 +64,7 @@ pub(super) fn properties(root: &Node) -> impl Iterator<Item = (&str, &Node, &Nod
 impl Reader<'_> {
     /// Reads the settings; measures go to `measures`, conditions to the reader.
     pub(super) fn settings(&mut self, root: &Node, measures: &mut Vec<Measure>) -> Settings {
-        let mut settings = Settings {
-            partitions: 6,
-            replication: None,
-            retention_ms: None,
-            inbox_retention_ms: None,
-            quarantine_retention_ms: None,
-            compaction: false,
-            max_record_bytes: None,
-            key: KeySpec::default(),
-            deletes: Deletes::None,
-            undeclared_fields: UndeclaredFields::Refuse,
-            inbox_topic: None,
-        };
+        let mut settings = Settings::default();
         let mut seen: Vec<&str> = Vec::new();
         for (name, entry, value) in properties(root) {
             if seen.contains(&name) {

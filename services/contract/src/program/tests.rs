@@ -9,8 +9,7 @@ use super::*;
 use crate::avro::Schema;
 use crate::cel;
 use crate::model::{
-    Check, Condition, Deletes, Format, KeyKind, KeySpec, Measure, Native, Path, Product, Rule, Segment, Settings,
-    Status, UndeclaredFields,
+    Check, Condition, Format, KeyKind, KeySpec, Measure, Native, Path, Rule, Segment, UndeclaredFields,
 };
 
 pub(super) fn path(text: &str) -> Path {
@@ -32,34 +31,8 @@ pub(super) fn rule(at: &str, check: Check) -> Rule {
 }
 
 pub(super) fn contract(schema: &str) -> Contract {
-    let settings = Settings {
-        partitions: 1,
-        replication: None,
-        retention_ms: None,
-        inbox_retention_ms: None,
-        quarantine_retention_ms: None,
-        compaction: false,
-        max_record_bytes: None,
-        key: KeySpec::default(),
-        deletes: Deletes::None,
-        undeclared_fields: UndeclaredFields::Refuse,
-        inbox_topic: None,
-    };
-    Contract {
-        id: "test".to_owned(),
-        product: "shop.orders".parse().expect("a product"),
-        version: "1.0.0".parse().expect("a version"),
-        status: Status::Active,
-        about: Product::default(),
-        settings,
-        schema: Arc::new(Schema::parse(schema).expect("a schema")),
-        rules: Vec::new(),
-        conditions: Vec::new(),
-        measures: Vec::new(),
-        objectives: Vec::new(),
-        classified: Vec::new(),
-        document: Arc::from(""),
-    }
+    let (product, version) = ("shop.orders".parse().expect("a product"), "1.0.0".parse().expect("a version"));
+    Contract::plain(product, version, Arc::new(Schema::parse(schema).expect("a schema")))
 }
 
 fn record(fields: &str) -> String {

@@ -32,8 +32,8 @@ use std::sync::Arc;
 
 use apache_avro::reader::datum::GenericDatumReader;
 use contract::{
-    Condition, Context, Contract, Deletes, KeyProgram, KeySchema, Product, Program, RuleId, Scratch, Settings,
-    Severity, Status, UndeclaredFields, Verdict, avro, cel,
+    Condition, Context, Contract, KeyProgram, KeySchema, Program, RuleId, Scratch, Settings, Severity,
+    UndeclaredFields, Verdict, avro, cel,
 };
 use schemas::Timestamp;
 
@@ -75,33 +75,13 @@ fn case(random: &mut Random) -> Case {
     });
     let compiled = compiled.collect();
     let key = keys::random(&read, random);
-    let settings = Settings {
-        partitions: 1,
-        replication: None,
-        retention_ms: None,
-        inbox_retention_ms: None,
-        quarantine_retention_ms: None,
-        compaction: false,
-        max_record_bytes: None,
-        key: key.spec.clone(),
-        deletes: Deletes::None,
-        undeclared_fields: if random.one_in(2) { UndeclaredFields::Refuse } else { UndeclaredFields::Allow },
-        inbox_topic: None,
-    };
+    let undeclared_fields = if random.one_in(2) { UndeclaredFields::Refuse } else { UndeclaredFields::Allow };
+    let (product, version) = ("proof.proof".parse().expect("a product"), "1.0.0".parse().expect("a version"));
     let contract = Contract {
-        id: "proof".to_owned(),
-        product: "proof.proof".parse().expect("a product"),
-        version: "1.0.0".parse().expect("a version"),
-        status: Status::Active,
-        about: Product::default(),
-        settings,
-        schema: Arc::new(schema),
+        settings: Settings { key: key.spec.clone(), undeclared_fields, ..Settings::default() },
         rules: rules::random(&read, random),
         conditions: compiled,
-        measures: Vec::new(),
-        objectives: Vec::new(),
-        classified: Vec::new(),
-        document: Arc::from(""),
+        ..Contract::plain(product, version, Arc::new(schema))
     };
     Case { written, read, contract: Arc::new(contract), conditions, key }
 }
