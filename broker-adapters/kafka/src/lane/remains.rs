@@ -35,13 +35,11 @@ pub(super) struct Remains {
 impl Remains {
     /// Takes in the text that was committed with an offset; gives back the caller's part of it.
     pub(super) fn read(&mut self, inbox: &TopicPartition, metadata: String) -> String {
-        let Some((own, ends)) = metadata.rsplit_once(MARK) else { return metadata };
-        let ends = ends
-            .split_once(',')
-            .and_then(|(product, quarantine)| Some((Offset(product.parse().ok()?), Offset(quarantine.parse().ok()?))));
-        let Some(ends) = ends else { return metadata };
-        self.ends.insert(inbox.clone(), ends);
-        own.to_owned()
+        let (own, ends) = parts(metadata);
+        if let Some(ends) = ends {
+            self.ends.insert(inbox.clone(), ends);
+        }
+        own
     }
 
     /// The text to commit with a partition's offset, where these outputs (if any) are committed with it.
