@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::backbone::Backbone;
+use crate::cluster::KAFKA_VERSION;
 use crate::sandbox::{Output, oracle, python, root, run, tests_dir};
 
 /// A backbone with the readings of `tests/products`.
@@ -25,7 +26,8 @@ fn fetched(name: &str) -> PathBuf {
 
 /// Runs a Java program of one file with Kafka's and the clients' jars; it must end well.
 pub(crate) fn java(source: &std::path::Path, args: &[&str]) -> Output {
-    let jars = format!("{}/*:{}/*", fetched("kafka-4.3.1").display(), fetched("java-clients").display());
+    let kafka = format!("kafka-{KAFKA_VERSION}");
+    let jars = format!("{}/*:{}/*", fetched(&kafka).display(), fetched("java-clients").display());
     let mut command = Command::new("java");
     command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp", &jars]);
     command.arg(format!("-Dlog4j2.configurationFile={}", root().join("tests/kafka/log4j2.properties").display()));

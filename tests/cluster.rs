@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::sandbox::{Guarded, connects, free_port, root, scratch, tests_dir, wait_for};
 
-/// The Kafka that is run unless `WEIR_KAFKA_VERSION` names another one that `tests/run` fetched.
-const KAFKA_VERSION: &str = "4.3.1";
+/// The Kafka that is run unless `WEIR_KAFKA_VERSION` names another one that `tests/run` fetched. Not 4.3 or 4.4: when
+/// the only copy of a partition comes back, these may leave out what ends its transactions (KAFKA-20734).
+pub(crate) const KAFKA_VERSION: &str = "4.2.2";
 
 /// How long a node may take to accept connections; several test processes may share the machine.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -172,9 +173,6 @@ fn node(id: usize, ports: &[(u16, u16)], properties: &[(&str, &str)], folder: &P
     );
     if ports.len() == 1 {
         text.push_str(&format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n"));
-        // A node that is the only one has nobody to hand over to: in an orderly shutdown Kafka 4.3 and 4.4 take its
-        // partitions for deleted while transactions are still ended, and leave out their markers (KAFKA-20734).
-        text.push_str("controlled.shutdown.enable=false\n");
     } else {
         let voters = ports.iter().zip(1..).map(|((_, port), id)| format!("{id}@127.0.0.1:{port}"));
         text.push_str(&format!("controller.quorum.voters={}\n", voters.collect::<Vec<_>>().join(",")));
