@@ -1,4 +1,5 @@
-//! Apache Kafka nodes on loopback, one or several that form a cluster, with properties of the test's own.
+//! Apache Kafka nodes on loopback, one or several that form a cluster, with properties of the test's own; or, with
+//! `WEIR_TEST_BROKER=own`, Weir's own broker in the place of a single node.
 //!
 //! Knows how Kafka is set up and started. A cluster ends with the value that holds it, or with the test process.
 
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::sandbox::{Guarded, connects, free_port, root, scratch, tests_dir, wait_for};
+use crate::sandbox::{Guarded, connects, free_port, root, scratch, tests_dir, wait_for, weir};
 
 /// The Kafka that is run unless `WEIR_KAFKA_VERSION` names another one that `tests/run` fetched. Not 4.3 or 4.4: when
 /// the only copy of a partition comes back, these may leave out what ends its transactions (KAFKA-20734).
@@ -45,10 +46,17 @@ pub(crate) fn java() -> Command {
     command
 }
 
+/// Whether single nodes are Weir's own brokers.
+pub(crate) fn own_broker() -> bool {
+    std::env::var("WEIR_TEST_BROKER").is_ok_and(|broker| broker == "own")
+}
+
 #[derive(Debug)]
 struct Node {
     port: u16,
-    config: PathBuf,
+    /// Kafka's properties; `None` for a broker of ours.
+    config: Option<PathBuf>,
+    data: PathBuf,
     log: PathBuf,
     /// `None` while it is stopped.
     process: Option<Guarded>,
@@ -68,6 +76,10 @@ impl Cluster {
     /// connections. Of three or more, one may be away: what the cluster keeps for itself has three copies.
     pub(crate) fn start(count: usize, properties: &[(&str, &str)]) -> Self {
         let folder = scratch("kafka");
+        if count == 1 && own_broker() {
+            assert!(properties.is_empty(), "our broker has no {properties:?}");
+            return Self::own_node();
+        }
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let nodes = (1..=count).map(|id| node(id, &ports, properties, &folder)).collect();
         // Thousands of partitions, which only the long tests make, take more than half a gigabyte.
@@ -92,6 +104,26 @@ impl Cluster {
         cluster
     }
 
+    /// A single node that is a broker of ours.
+    pub(crate) fn own_node() -> Self {
+        let folder = scratch("own-broker");
+        let data = data(&folder, 1);
+        Self::own_node_in(folder, data)
+    }
+
+    /// The same on a data directory that is there.
+    pub(crate) fn own_node_on(data: PathBuf) -> Self {
+        Self::own_node_in(scratch("own-broker"), data)
+    }
+
+    fn own_node_in(folder: PathBuf, data: PathBuf) -> Self {
+        let log = folder.join("node-1.log");
+        let node = Node { port: free_port(), config: None, data, log, process: None };
+        let mut cluster = Self { nodes: vec![node], options: &[], folder };
+        cluster.restart(1);
+        cluster
+    }
+
     /// `host:port` of every node, whether it runs or not.
     pub(crate) fn brokers(&self) -> String {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect::<Vec<_>>().join(",")
@@ -99,7 +131,7 @@ impl Cluster {
 
     /// Where a node keeps its logs, numbered from 1.
     pub(crate) fn data(&self, id: usize) -> PathBuf {
-        data(&self.folder, id)
+        self.nodes.get(id - 1).expect("nodes are numbered from 1").data.clone()
     }
 
     fn node(&mut self, id: usize) -> &mut Node {
@@ -127,8 +159,19 @@ impl Cluster {
     fn launch(&mut self, id: usize) {
         let options = self.options;
         let node = self.node(id);
-        let mut command = java();
-        command.args(options).arg("kafka.Kafka").arg(&node.config);
+        let command = match &node.config {
+            Some(config) => {
+                let mut command = java();
+                command.args(options).arg("kafka.Kafka").arg(config);
+                command
+            }
+            None => {
+                let mut command = weir();
+                command.args(["broker", "--listen", &format!("127.0.0.1:{}", node.port), "--data"]).arg(&node.data);
+                command.args(["--admin-listen", &format!("127.0.0.1:{}", free_port())]);
+                command
+            }
+        };
         node.process = Some(Guarded::start(command, &node.log));
     }
 
@@ -182,7 +225,13 @@ fn node(id: usize, ports: &[(u16, u16)], properties: &[(&str, &str)], folder: &P
     }
     let config = folder.join(format!("node-{id}.properties"));
     fs::write(&config, text).expect("a file in a directory of ours");
-    Node { port, config, log: folder.join(format!("node-{id}.log")), process: None }
+    Node {
+        port,
+        config: Some(config),
+        data: data(folder, id),
+        log: folder.join(format!("node-{id}.log")),
+        process: None,
+    }
 }
 
 fn format(node: &Node, alone: bool) {
@@ -191,7 +240,7 @@ fn format(node: &Node, alone: bool) {
         .args(["-t", "d2Vpci10ZXN0cy1rYWZrYQ"])
         .args(alone.then_some("--standalone"))
         .arg("-c")
-        .arg(&node.config)
+        .args(&node.config)
         .output()
         .expect("java starts; tests/run installs it");
     assert!(formatted.status.success(), "cannot format Kafka's log directory: {formatted:?}");

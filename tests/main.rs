@@ -6,6 +6,7 @@
 mod avro;
 mod backbone;
 mod bounds;
+mod broker_clients;
 mod clients;
 mod cluster;
 mod commands;
@@ -21,6 +22,7 @@ mod garbage;
 mod history;
 mod keys;
 mod odcs;
+mod own_broker;
 mod poison;
 mod private_kafka;
 mod process;

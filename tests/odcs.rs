@@ -11,7 +11,7 @@ use crate::avro::Random;
 use crate::sandbox::{oracle_command, root, run};
 
 /// Why a contract that is valid by the standard is refused: what Weir needs of it, or cannot promise.
-const STRICTER: [(&str, &str); 30] = [
+const STRICTER: [(&str, &str); 45] = [
     ("of the Avro record", "what is declared is what the records carry"),
     ("`weir.", "Weir's own settings have types of their own"),
     ("a measure", "in `weir.measures`"),
@@ -41,6 +41,21 @@ const STRICTER: [(&str, &str); 30] = [
     ("no value keeps both", "no record could be published"),
     ("`mustBe` must be a number", "metrics are numbers"),
     ("cannot be a value of `", "values are of their fields' types"),
+    ("is measured twice", "in `weir.measures`"),
+    ("is declared twice", "a field has one declaration"),
+    ("two rules have the id", "a violation names its rule"),
+    ("the rule id", "a violation names its rule"),
+    ("must have `metric`", "or the quality entry says nothing"),
+    ("implementation of a CEL condition must be text", "or nothing can be evaluated"),
+    ("a compacted product keeps the latest record per key", "compaction needs a key"),
+    ("deletes its key", "tombstones need a key"),
+    ("`separator` must be", "in `weir.key`"),
+    ("must have `domain`", "it is in the topic's name"),
+    ("must have `properties`", "what is not declared cannot be promised"),
+    ("`properties` must be", "likewise, where the standard allows anything"),
+    ("is not the name of a Kafka topic", "in `weir.inbox`"),
+    ("but the Avro field `", "what is declared is what the records carry"),
+    ("does not say which values count as missing", "or the metric says nothing"),
     ("is not a format of strings", "a format that cannot be enforced is no promise"),
 ];
 

@@ -245,7 +245,7 @@ fn text(from: &mut impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn python_bin() -> PathBuf {
+pub(crate) fn python_bin() -> PathBuf {
     let bin = tests_dir().join("venv/bin/python");
     assert!(bin.exists(), "no Python environment in {}: run tests/run, which makes it", bin.display());
     bin

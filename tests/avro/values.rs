@@ -8,14 +8,14 @@
 //! | ends inside a boolean, a string, a union's index | reads null | refuses | malformed |
 //! | a string that is not UTF-8 | refuses | accepts | malformed |
 //! | a boolean of 2 | refuses | reads false | malformed |
-//! | an enum or union index that does not exist | refuses | refuses, but for enums that it skips | malformed |
+//! | an enum or union index that does not exist | refuses | refuses, but for enums that it skips, and in blocks that it jumps over by their size | malformed |
 //! | bytes that are not UTF-8, read as a string | refuses | accepts | `type` |
 //! | decimals beyond 38 digits | accepts | accepts | `type`: what a contract bounds, it must be able to count |
 //! | a string of negative length, in a field that is not read | refuses | skips nothing | malformed |
 //! | an int beyond 32 bits, in a field that is not read | refuses | skips it | malformed |
 //! | a map that holds a key twice | keeps the last | keeps the last | judges every value that was sent |
 //! | an added union of an array and others, whose default is empty | accepts | fails by a mistake of its own | reads it |
-//! | a default inside a default, of a union's other branch | accepts | fails, likewise | reads it |
+//! | a default inside a default, of a union's other branch | accepts | fails, likewise, or takes null for an empty array | reads it |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn verdict(program: &Program, body: &[u8], scratch: &mut Scratch) -> Option<Stri
 }
 
 /// Why the program is stricter than Avro Java, where it is: the cases of the table.
-const STRICTER: [&str; 10] = [
+const STRICTER: [&str; 11] = [
     "more than 64 bits",
     "the bytes that it claims",
     "a string is not UTF-8",
@@ -75,6 +75,7 @@ const STRICTER: [&str; 10] = [
     "a decimal of 1 to 38 digits",
     "more items than",
     "an enum has no symbol of this index",
+    "a union has no branch of this index",
     "a length is negative",
     "an int does not fit in 32 bits",
 ];
@@ -112,6 +113,12 @@ fn hold(
             let mut met = Met::default();
             let seen = Reader::new(&case.written, &case.read).read(&value, &mut met);
             let said = judge::said(&seen);
+            // Inside a default, Java takes null for the empty value of a union's first branch.
+            let alike = |text: &str| text.replace("null", "[]");
+            if said != *java && case.read.text(true).contains("null") && alike(&said) == alike(java) {
+                count("Java is mistaken");
+                return None;
+            }
             if said != *java {
                 return Some(format!("the slow reader says {said}\n    Java says {java}"));
             }

@@ -57,8 +57,8 @@ fn judge(program: &Program, body: &[u8], random: &mut Random) {
 }
 
 /// Why a program calls a record malformed that `apache-avro` reads: the settled cases, and its bounds.
-const SETTLED: [&str; 6] =
-    ["more than 64 bits", "the bytes that it claims", "ends inside", "behind the end", "more items", "too deep"];
+const SETTLED: [&str; 5] =
+    ["more than 64 bits", "the bytes that it claims", "ends inside", "behind the end", "more items"];
 
 #[test]
 fn records() {
@@ -79,6 +79,10 @@ fn records() {
             let first = scratch.violations().first();
             let malformed = first.filter(|one| one.rule.as_str() == "malformed");
             assert!(round > 0 || malformed.is_none(), "{text}: {whole:02x?}: {first:?}");
+            // Which has no bound of its own, and would end the process.
+            if malformed.is_some_and(|why| why.message.contains("nested more than")) {
+                continue;
+            }
             let mut rest = &body[..];
             let read = reads.read_value(&mut rest).is_ok() && rest.is_empty();
             match malformed {

@@ -9,6 +9,9 @@ use schemas::{BackboneSchema, Codec, DecodeError, LineageEvent, Offset, Partitio
 
 use crate::Shared;
 
+/// How often the end of lineage is asked for anew while a transaction of another lane is open before it.
+const OPEN_TRANSACTION_POLLS: u32 = 10;
+
 /// The start of each of these partitions, none of which has a committed offset; one whose inbox cannot be
 /// asked is left out.
 pub(crate) fn starts_of(
@@ -59,7 +62,13 @@ fn last_in_lineage<'a>(
         .iter()
         .map(|(partition, _): &(Partition, bool)| (TopicPartition::new(topic.clone(), *partition), Position::Beginning))
         .collect();
+    // What other lanes have open hides what was committed behind it, and may be this partition's last event.
+    let at_end: Vec<_> = from.iter().map(|(partition, _)| (partition.clone(), Position::End)).collect();
+    let mut at_end = shared.broker.reader(&at_end, Isolation::Uncommitted)?;
+    at_end.poll(Duration::ZERO)?;
+    let ends: BTreeMap<_, _> = at_end.positions().into_iter().collect();
     let mut reader = shared.broker.reader(&from, Isolation::Committed)?;
+    let mut patience = OPEN_TRANSACTION_POLLS;
     let wanted: BTreeMap<Vec<u8>, &TopicPartition> =
         partitions.map(|inbox| (format!("{}/{}", inbox.topic, inbox.partition).into_bytes(), inbox)).collect();
     let mut codec = shared.config.codec.clone();
@@ -74,8 +83,13 @@ fn last_in_lineage<'a>(
                 .map_err(|why| Weather::new(format!("recover the offset of {inbox} from lineage"), why))?;
             last.insert(((*inbox).clone(), record.source.partition), to);
         }
-        if chunk.at_end {
+        let behind = |(partition, at): (TopicPartition, Offset)| ends.get(&partition).is_some_and(|end| at < *end);
+        if chunk.at_end && !reader.positions().into_iter().any(behind) {
             break;
+        }
+        if chunk.at_end {
+            let why = "another lane's transaction is open in it";
+            patience = patience.checked_sub(1).ok_or_else(|| Weather::new(format!("read {topic} to its end"), why))?;
         }
     }
     let mut furthest = BTreeMap::new();

@@ -114,12 +114,20 @@ pub(crate) enum Command {
         after_help = "Examples:\n  weir doctor\n  weir doctor --duty enforcer --command-config enforcer.properties"
     )]
     Doctor(DoctorArgs),
-    /// Run everything in this process: all roles
-    #[command(after_help = "Example:\n  weir up -b 127.0.0.1:9092")]
+    /// Run everything in this process: all roles, and a broker unless one is named
+    #[command(
+        after_help = "Examples:\n  weir up                       # with a broker of its own on 127.0.0.1:9092\n  weir up -b kafka-1:9092"
+    )]
     Up(ServeOptions),
     /// Run the named roles in this process
     #[command(after_help = "Example:\n  weir serve enforcer --registry http://registry:8081")]
     Serve(ServeArgs),
+    /// Run a broker that speaks the Kafka protocol: one node, no JVM, its log on local disk
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  weir broker --listen 127.0.0.1:9092 --data ./broker\n  weir broker verify ./broker\n  weir broker backup ./broker ./copy"
+    )]
+    Broker(BrokerArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -348,9 +356,57 @@ pub(crate) struct ServeArgs {
     pub(crate) options: ServeOptions,
 }
 
+/// `weir broker`.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArgs {
+    /// Something else than to run it.
+    #[command(subcommand)]
+    pub(crate) command: Option<BrokerCommand>,
+    /// How it is run.
+    #[command(flatten)]
+    pub(crate) options: BrokerOptions,
+    /// Where health and metrics are served
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin_listen: Option<String>,
+}
+
+/// `weir broker …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BrokerCommand {
+    /// Check every batch and index of a data directory; the first bad one of each file is named
+    Verify {
+        /// The data directory
+        data: PathBuf,
+    },
+    /// Copy a data directory as it is at one moment, also while a broker runs on it
+    Backup {
+        /// The data directory
+        data: PathBuf,
+        /// Where the copy is made: an empty directory, or none
+        to: PathBuf,
+    },
+}
+
+/// How a broker is run.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerOptions {
+    /// Where the broker listens
+    #[arg(long = "listen", value_name = "ADDRESS")]
+    pub(crate) broker_listen: Option<String>,
+    /// Data directory of the broker
+    #[arg(long = "data", value_name = "DIR")]
+    pub(crate) broker_data: Option<PathBuf>,
+    /// What a loss of power may take: nothing, a second, or what the system has not written yet
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) flush: Option<String>,
+}
+
 /// Options of `weir up` and `weir serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeOptions {
+    /// How a broker of its own is run.
+    #[command(flatten)]
+    pub(crate) broker: BrokerOptions,
     /// Where the registry listens
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) registry_listen: Option<String>,
@@ -362,6 +418,8 @@ pub(crate) struct ServeOptions {
 /// What a process can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Role {
+    /// A broker of one node that speaks the Kafka protocol
+    Broker,
     /// The schema registry
     Registry,
     /// The enforcer: inbox to product or quarantine
@@ -370,11 +428,12 @@ pub(crate) enum Role {
 
 impl Role {
     /// All of them, in the order they are started.
-    pub(crate) const ALL: [Self; 2] = [Self::Registry, Self::Enforcer];
+    pub(crate) const ALL: [Self; 3] = [Self::Broker, Self::Registry, Self::Enforcer];
 
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Broker => "broker",
             Self::Registry => "registry",
             Self::Enforcer => "enforcer",
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::config::{FlagValue, Key, Kind, Mistake, Mistakes, Settings, Sources};
 
-use crate::cli::{Cli, Command, GlobalArgs, ServeOptions};
+use crate::cli::{BrokerArgs, BrokerOptions, Cli, Command, GlobalArgs, ServeArgs, ServeOptions};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -17,6 +17,14 @@ pub(crate) mod names {
     pub(crate) const CLIENT_PROPERTIES: &str = "broker.client_properties";
     /// Copies of the topics that Weir makes.
     pub(crate) const REPLICATION: &str = "broker.replication";
+    /// Where the broker role listens.
+    pub(crate) const BROKER_LISTEN: &str = "broker.listen";
+    /// The data directory of the broker role.
+    pub(crate) const BROKER_DATA: &str = "broker.data";
+    /// What a loss of power may take of the broker role.
+    pub(crate) const BROKER_FLUSH: &str = "broker.flush";
+    /// Whether the broker role makes topics that are asked for.
+    pub(crate) const AUTO_CREATE_TOPICS: &str = "broker.auto_create_topics";
     /// The registry that is used.
     pub(crate) const REGISTRY_URL: &str = "registry.url";
     /// How the registry is entered.
@@ -65,6 +73,34 @@ pub(crate) const KEYS: &[Key] = &[
         None,
         Kind::Count(1, 15),
         "copies of the control topics; without it the broker's default",
+    ),
+    key(
+        names::BROKER_LISTEN,
+        "WEIR_BROKER_LISTEN",
+        Some("127.0.0.1:9092"),
+        Kind::Listen,
+        "where the broker role listens",
+    ),
+    key(
+        names::BROKER_DATA,
+        "WEIR_BROKER_DATA",
+        None,
+        Kind::Path,
+        "data directory of the broker role; without it weir/broker in the user's data directory",
+    ),
+    key(
+        names::BROKER_FLUSH,
+        "WEIR_BROKER_FLUSH",
+        Some("interval"),
+        Kind::Choice(&["always", "interval", "os"]),
+        "what a loss of power may take of the broker role: nothing, a second, or what the system has not written yet; a killed process loses nothing",
+    ),
+    key(
+        names::AUTO_CREATE_TOPICS,
+        "WEIR_BROKER_AUTO_CREATE_TOPICS",
+        Some("no"),
+        Kind::Choice(&["no", "yes"]),
+        "whether the broker role makes topics that clients ask for; no, so that a mistyped product stays a mistake",
     ),
     key(
         names::REGISTRY_URL,
@@ -184,14 +220,20 @@ fn flags(cli: &Cli) -> Vec<FlagValue> {
         (names::CONTRACTS, "--contracts", path(contracts)),
         (names::LOG, "--log", log.clone()),
     ];
-    let serve = match &cli.command {
-        Command::Up(options) => Some(options),
-        Command::Serve(serve) => Some(&serve.options),
-        _ => None,
+    let (broker, admin_listen) = match &cli.command {
+        Command::Up(options) | Command::Serve(ServeArgs { options, .. }) => {
+            let ServeOptions { broker, registry_listen, admin_listen } = options;
+            given.push((names::REGISTRY_LISTEN, "--registry-listen", registry_listen.clone()));
+            (Some(broker), admin_listen)
+        }
+        Command::Broker(BrokerArgs { options, admin_listen, .. }) => (Some(options), admin_listen),
+        _ => (None, &None),
     };
-    if let Some(ServeOptions { registry_listen, admin_listen }) = serve {
-        given.push((names::REGISTRY_LISTEN, "--registry-listen", registry_listen.clone()));
-        given.push((names::ADMIN_LISTEN, "--admin-listen", admin_listen.clone()));
+    given.push((names::ADMIN_LISTEN, "--admin-listen", admin_listen.clone()));
+    if let Some(BrokerOptions { broker_listen, broker_data, flush }) = broker {
+        given.push((names::BROKER_LISTEN, "--listen", broker_listen.clone()));
+        given.push((names::BROKER_DATA, "--data", path(broker_data)));
+        given.push((names::BROKER_FLUSH, "--flush", flush.clone()));
     }
     given.into_iter().filter_map(|(key, flag, value)| Some(FlagValue { key, flag, value: value? })).collect()
 }

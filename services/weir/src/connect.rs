@@ -52,6 +52,13 @@ impl Connections {
         self
     }
 
+    /// The same with another broker.
+    #[must_use]
+    pub(crate) fn with_broker(mut self, address: String) -> Self {
+        self.options.bootstrap = address;
+        self
+    }
+
     /// Where the registry is.
     pub(crate) fn registry_url(&self) -> &str {
         &self.registry_url

@@ -2,6 +2,7 @@
 //! code. It knows nothing of what the commands do.
 
 mod bootstrap;
+mod broker_role;
 mod cli;
 mod commands;
 mod config;
@@ -17,7 +18,9 @@ use runtime::config::{Mistakes, Settings};
 use runtime::logs;
 use schemas::{Names, Prefix};
 
-use crate::cli::{Cli, Command, ConfigCommand, LineageCommand, ProductCommand, QuarantineCommand, Role};
+use crate::cli::{
+    BrokerArgs, BrokerCommand, Cli, Command, ConfigCommand, LineageCommand, ProductCommand, QuarantineCommand, Role,
+};
 use crate::output::Out;
 
 /// What every command is given.
@@ -104,7 +107,8 @@ fn run(cli: Cli, out: Out) -> Result<Outcome, CliError> {
         .map(str::parse)
         .transpose()
         .map_err(|error| CliError::Usage(format!("cannot use the prefix: {error}")))?;
-    let serves = matches!(cli.command, Command::Up(_) | Command::Serve(_));
+    let serves =
+        matches!(cli.command, Command::Up(_) | Command::Serve(_) | Command::Broker(BrokerArgs { command: None, .. }));
     start_logs(&settings, serves)?;
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
@@ -134,7 +138,14 @@ fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
             commands::lineage::record(global, &topic, partition, offset)
         }
         Command::Doctor(args) => commands::doctor::run(global, &args),
-        Command::Up(_) => roles::serve(global, &Role::ALL.into()),
+        Command::Up(_) => roles::serve(global, &roles::of_up(&global.settings)),
+        Command::Broker(BrokerArgs { command: Some(BrokerCommand::Verify { data }), .. }) => {
+            commands::broker::verify(global, &data)
+        }
+        Command::Broker(BrokerArgs { command: Some(BrokerCommand::Backup { data, to }), .. }) => {
+            commands::broker::backup(global, &data, &to)
+        }
+        Command::Broker(BrokerArgs { command: None, .. }) => roles::serve(global, &[Role::Broker].into()),
         Command::Serve(args) => roles::serve(global, &args.roles.into_iter().collect()),
         Command::Config(ConfigCommand::Show) => commands::config::show(global),
         // Answered before any configuration is read.

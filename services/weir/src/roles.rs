@@ -5,9 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::config::{Origin, Settings};
 use runtime::weather::until_served;
 use runtime::{Backoff, Ended, Health, HealthCheck, Metrics, OnFailure, Shutdown, Supervisor, admin, http};
 
+use crate::broker_role::BrokerRole;
 use crate::cli::Role;
 use crate::config::names;
 use crate::connect::Connections;
@@ -38,11 +40,20 @@ pub(crate) fn serve(global: &Global, roles: &BTreeSet<Role>) -> Result<Outcome, 
         .enable_all()
         .build()
         .map_err(failed("start the threads of the process"))?;
-    let process = Process::prepare(global, roles)?;
+    // In the runtime's context: the broker's listener needs it.
+    let _context = runtime.enter();
+    let broker = roles.contains(&Role::Broker).then(|| BrokerRole::open(&global.settings)).transpose()?;
+    let process = Process::prepare(global, roles, broker.as_ref().map(BrokerRole::address))?;
+    let broker = broker.map(|broker| broker.start(process.shutdown.clone()));
     let grace = global.settings.duration(names::GRACE).unwrap_or(runtime::supervise::DEFAULT_GRACE);
     let ended = runtime.block_on(async {
         let supervisor = process.start(roles).map_err(failed("start a role"))?;
-        supervisor.run(grace).await.map_err(failed("listen to signals"))
+        let ended = supervisor.run(grace).await.map_err(failed("listen to signals"));
+        // The other roles end in order only while the broker answers.
+        if let Some(broker) = broker {
+            broker.stop().await?;
+        }
+        ended
     });
     runtime.shutdown_timeout(LAST_CALLS);
     match ended? {
@@ -52,6 +63,12 @@ pub(crate) fn serve(global: &Global, roles: &BTreeSet<Role>) -> Result<Outcome, 
             Err(CliError::Failed(format!("ended before these had finished: {}", running.join(", "))))
         }
     }
+}
+
+/// The roles of `weir up`: a broker only where none is named.
+pub(crate) fn of_up(settings: &Settings) -> BTreeSet<Role> {
+    let named = !matches!(settings.origin(names::BOOTSTRAP), None | Some(Origin::Default));
+    Role::ALL.into_iter().filter(|role| !(named && *role == Role::Broker)).collect()
 }
 
 /// What the roles of the process share.
@@ -71,7 +88,7 @@ struct Process {
 
 impl Process {
     /// Everything that can be wrong at once is found here: settings, and addresses that are taken.
-    fn prepare(global: &Global, roles: &BTreeSet<Role>) -> Result<Self, CliError> {
+    fn prepare(global: &Global, roles: &BTreeSet<Role>, own_broker: Option<SocketAddr>) -> Result<Self, CliError> {
         let settings = &global.settings;
         let admin = listen(settings.text(names::ADMIN_LISTEN), "admin end points")?;
         let registry = roles
@@ -80,8 +97,11 @@ impl Process {
             .transpose()?;
         let mut connections = Connections::new(settings)?;
         let own = registry.as_ref().and_then(|listener| listener.local_addr().ok());
-        if let (Some(own), Some(runtime::config::Origin::Default)) = (own, settings.origin(names::REGISTRY_URL)) {
-            connections = connections.with_registry(url_of(own));
+        if let (Some(own), Some(Origin::Default)) = (own, settings.origin(names::REGISTRY_URL)) {
+            connections = connections.with_registry(format!("http://{}", reached_at(own)));
+        }
+        if let (Some(own), Some(Origin::Default)) = (own_broker, settings.origin(names::BOOTSTRAP)) {
+            connections = connections.with_broker(reached_at(own));
         }
         let small = |name| settings.count(name).and_then(|count| u16::try_from(count).ok());
         Ok(Self {
@@ -259,7 +279,7 @@ fn open_registry(broker: Arc<dyn broker::Broker>, names: schemas::Names) -> Resu
     Ok(Arc::new(registry).router())
 }
 
-fn listen(address: Option<&str>, what: &str) -> Result<TcpListener, CliError> {
+pub(crate) fn listen(address: Option<&str>, what: &str) -> Result<TcpListener, CliError> {
     let address = address.unwrap_or_default();
     TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(|error| {
         CliError::Failed(format!(
@@ -269,11 +289,11 @@ fn listen(address: Option<&str>, what: &str) -> Result<TcpListener, CliError> {
 }
 
 /// Where this process reaches what it listens on itself.
-fn url_of(own: SocketAddr) -> String {
+pub(crate) fn reached_at(own: SocketAddr) -> String {
     match own {
-        SocketAddr::V4(own) if own.ip().is_unspecified() => format!("http://127.0.0.1:{}", own.port()),
-        SocketAddr::V6(own) if own.ip().is_unspecified() => format!("http://[::1]:{}", own.port()),
-        own => format!("http://{own}"),
+        SocketAddr::V4(own) if own.ip().is_unspecified() => format!("127.0.0.1:{}", own.port()),
+        SocketAddr::V6(own) if own.ip().is_unspecified() => format!("[::1]:{}", own.port()),
+        own => own.to_string(),
     }
 }
 

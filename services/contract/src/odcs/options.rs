@@ -1,7 +1,7 @@
 //! `logicalTypeOptions` and `enum`, `unique`: what they demand of one value, as rules.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bind::{Bound, value_place};
@@ -294,8 +294,26 @@ impl Reader<'_> {
             self.mistakes.at(value.place, "`required` applies to records only", "nothing there");
             return;
         };
+        let example = || {
+            record
+                .fields
+                .first()
+                .map_or_else(|| "`required: [name]`".to_owned(), |field| format!("`required: [{}]`", field.name))
+        };
+        if value.items().is_empty() {
+            let what = format!("`required` must be a list of names, not {}", value.kind());
+            self.mistakes.at(value.place, what, example());
+        }
+        let mut named = BTreeSet::new();
         for name in value.items() {
-            let Some(text) = name.text() else { continue };
+            let Some(text) = name.text() else {
+                let what = format!("a name in `required` must be text, not {}", name.kind());
+                self.mistakes.at(name.place, what, example());
+                continue;
+            };
+            if !named.insert(text) {
+                self.mistakes.at(name.place, format!("{} is required twice", shown(text)), "it once");
+            }
             match record.fields.iter().find(|field| field.name == text) {
                 Some(field) if native::present(schema, field.node).is_some_and(|(_, nullable)| nullable) => {
                     let path = bound.path.then(Segment::Field(Arc::from(text)));

@@ -1,0 +1,275 @@
+//! The broker as a whole: opens the data directory, and answers who connects until it is told to stop.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use crate::backup;
+use crate::clock;
+use crate::directory::{Directory, DirectoryError};
+use crate::groups::{GroupEvent, GroupSettings, GroupStore, Groups};
+use crate::journal::Journal;
+use crate::log::{LogError, Marker};
+use crate::net;
+use crate::settings::{Flush, Settings};
+use crate::topics::{ChangeStore, Room, TopicChange, Topics};
+use crate::transactions::{Producer, Reach, Transaction, Transactions};
+use crate::upkeep::{self, Flusher};
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A partition's log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The journal cannot be read or written.
+    #[error("cannot open the journal {}: {source}", path.display())]
+    Journal {
+        /// Its file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// What the journal keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Entry {
+    Topic(TopicChange),
+    Group(GroupEvent),
+    Transaction(Transaction),
+    TransactionForgotten(String),
+    /// Producer ids below this are given out.
+    ProducerIds(i64),
+}
+
+/// A broker that has its data directory and serves nobody yet.
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+/// What every connection needs.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) directory: Directory,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) transactions: Transactions,
+    pub(crate) flusher: Flusher,
+}
+
+impl Broker {
+    /// Takes the data directory and recovers what is in it.
+    ///
+    /// # Errors
+    /// The directory is in use, of a newer release, not a broker's, or cannot be read or written.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let directory = Directory::take(&settings.data)?;
+        backup::sweep(directory.path());
+        let path = directory.path().join("journal");
+        let opened = Journal::open::<Entry>(&path).map_err(|source| OpenError::Journal { path, source })?;
+        let (journal, opened) = opened;
+        if opened.cut > 0 {
+            tracing::warn!(bytes = opened.cut, "the journal had a torn end, which was cut");
+        }
+        if opened.damaged > 0 {
+            tracing::error!(bytes = opened.damaged, "the journal is damaged; what stood there is left out");
+        }
+        let mut found = Found::default();
+        opened.entries.into_iter().for_each(|entry| found.take(entry));
+
+        let room = Room { topics: settings.bounds.topics, partitions: settings.bounds.partitions };
+        let (topics, notes) = Topics::open(directory.path(), room, found.topics)?;
+        notes.iter().for_each(|note| tracing::warn!("{note}"));
+        let topics = Arc::new(topics);
+        let memory = Arc::new(Memory { journal, producer_ids: AtomicI64::new(found.producer_ids) });
+        let groups = open_groups(&settings, &memory, &topics, found.groups);
+        let reach =
+            TransactionReach { memory: Arc::clone(&memory), topics: Arc::clone(&topics), groups: Arc::clone(&groups) };
+        let bounds = &settings.bounds;
+        let transactions = Transactions::new(Box::new(reach), bounds.transactional_ids, bounds.transaction_timeout);
+        for (id, transaction) in found.transactions {
+            transactions.replay(&id, transaction);
+        }
+        // What was decided and not carried out when the broker ended, is carried out before anybody asks.
+        transactions.tick(clock::now());
+        let flusher = Flusher::new(settings.flush);
+        Ok(Self { shared: Arc::new(Shared { settings, directory, memory, topics, groups, transactions, flusher }) })
+    }
+
+    /// What power loss may take, for the log line of the start.
+    pub fn flush(&self) -> Flush {
+        self.shared.settings.flush
+    }
+
+    /// Answers who connects until `stopped`, then closes the logs.
+    ///
+    /// # Errors
+    /// The disk does not keep what is written to it; the broker must not go on as if it did.
+    pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()> + Send) -> io::Result<()> {
+        let shared = self.shared;
+        let upkeep = upkeep::run(Arc::clone(&shared));
+        let ended = tokio::select! {
+            () = net::listen(Arc::clone(&shared), listener) => Ok(()),
+            failed = upkeep => failed,
+            () = stopped => Ok(()),
+        };
+        let closed = tokio::task::spawn_blocking(move || shared.close()).await;
+        ended.and(closed.unwrap_or_else(|panic| Err(io::Error::other(panic))))
+    }
+}
+
+impl Shared {
+    fn close(&self) -> io::Result<()> {
+        self.memory.journal.flush()?;
+        for topic in self.topics.all() {
+            for partition in &topic.partitions {
+                partition.log().close()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the journal anew when most of it is history.
+    pub(crate) fn tidy_journal(&self) -> io::Result<()> {
+        if !self.memory.journal.wants_rewrite() {
+            return Ok(());
+        }
+        self.memory.journal.rewrite(|| {
+            let mut entries = vec![Entry::ProducerIds(self.memory.producer_ids.load(Ordering::SeqCst))];
+            entries.extend(self.topics.snapshot().into_iter().map(Entry::Topic));
+            entries.extend(self.groups.snapshot().into_iter().map(Entry::Group));
+            entries.extend(self.transactions.snapshot().into_iter().map(Entry::Transaction));
+            entries
+        })
+    }
+}
+
+/// What the journal says, sorted.
+#[derive(Default)]
+struct Found {
+    topics: Vec<TopicChange>,
+    groups: Vec<GroupEvent>,
+    transactions: Vec<(String, Option<Transaction>)>,
+    producer_ids: i64,
+}
+
+impl Found {
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Topic(change) => self.topics.push(change),
+            Entry::Group(event) => self.groups.push(event),
+            Entry::Transaction(transaction) => {
+                self.transactions.push((transaction.transactional_id.clone(), Some(transaction)));
+            }
+            Entry::TransactionForgotten(id) => self.transactions.push((id, None)),
+            Entry::ProducerIds(next) => self.producer_ids = self.producer_ids.max(next),
+        }
+    }
+}
+
+fn open_groups(
+    settings: &Settings,
+    memory: &Arc<Memory>,
+    topics: &Arc<Topics>,
+    events: Vec<GroupEvent>,
+) -> Arc<Groups> {
+    let delay = i32::try_from(settings.initial_rebalance_delay.as_millis()).unwrap_or(i32::MAX);
+    let group_settings = GroupSettings { initial_rebalance_delay_ms: delay, ..GroupSettings::default() };
+    let store: Arc<dyn GroupStore> = Arc::clone(memory) as Arc<dyn GroupStore>;
+    let groups = Groups::new(group_settings, store, Arc::clone(topics) as Arc<dyn crate::groups::Partitions>);
+    for event in events {
+        groups.replay(event);
+    }
+    groups.start(clock::now());
+    Arc::new(groups)
+}
+
+/// The journal, and the producer ids that it keeps.
+pub(crate) struct Memory {
+    pub(crate) journal: Journal,
+    producer_ids: AtomicI64,
+}
+
+/// Producer ids are taken from the journal in blocks, as Kafka's controller gives them out.
+const PRODUCER_IDS: i64 = 1000;
+
+impl Memory {
+    fn new_producer_id(&self) -> io::Result<i64> {
+        let id = self.producer_ids.fetch_add(1, Ordering::SeqCst);
+        if id % PRODUCER_IDS == 0 {
+            self.journal.append(&[Entry::ProducerIds(id + PRODUCER_IDS)])?;
+        }
+        Ok(id)
+    }
+}
+
+impl ChangeStore for Memory {
+    fn remember(&self, change: TopicChange) -> io::Result<()> {
+        self.journal.append(&[Entry::Topic(change)])
+    }
+}
+
+impl GroupStore for Memory {
+    fn record(&self, events: &[GroupEvent]) -> io::Result<()> {
+        let entries: Vec<Entry> = events.iter().cloned().map(Entry::Group).collect();
+        self.journal.append(&entries)
+    }
+}
+
+impl crate::groups::Partitions for Topics {
+    fn exists(&self, topic: &str, partition: i32) -> bool {
+        self.get(topic).is_some_and(|topic| topic.partition(partition).is_some())
+    }
+
+    fn name_of(&self, topic_id: uuid::Uuid) -> Option<String> {
+        self.by_id(&topic_id).map(|topic| topic.name.clone())
+    }
+}
+
+struct TransactionReach {
+    memory: Arc<Memory>,
+    topics: Arc<Topics>,
+    groups: Arc<Groups>,
+}
+
+impl Reach for TransactionReach {
+    fn remember(&self, transaction: &Transaction) -> io::Result<()> {
+        self.memory.journal.append(&[Entry::Transaction(transaction.clone())])
+    }
+
+    fn forget(&self, transactional_id: &str) -> io::Result<()> {
+        self.memory.journal.append(&[Entry::TransactionForgotten(transactional_id.to_owned())])
+    }
+
+    fn new_producer_id(&self) -> io::Result<i64> {
+        self.memory.new_producer_id()
+    }
+
+    fn mark(&self, topic: &str, partition: i32, producer: Producer, marker: Marker) -> io::Result<()> {
+        let topic = self.topics.get(topic);
+        let Some(partition) = topic.as_ref().and_then(|topic| topic.partition(partition)) else { return Ok(()) };
+        match partition.append_marker((producer.id, producer.epoch), marker, clock::now()) {
+            Ok(_) => Ok(()),
+            Err(crate::log::AppendError::Storage(error)) => Err(error),
+            // A newer producer has written here: what this one left was ended before that.
+            Err(refused) => {
+                tracing::warn!(%refused, "a marker of an old producer was refused");
+                Ok(())
+            }
+        }
+    }
+
+    fn end_offsets(&self, producer_id: i64, marker: Marker) -> io::Result<()> {
+        self.groups.end_transaction(producer_id.into(), marker == Marker::Commit)
+    }
+}

@@ -1,0 +1,154 @@
+//! What the broker does without being asked: flushes, ends what is overdue, removes and compacts what is old.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::broker::Shared;
+use crate::clock;
+use crate::partition::Partition;
+use crate::settings::Flush;
+
+/// Between two looks at the deadlines of groups.
+const GROUPS_EVERY: Duration = Duration::from_millis(50);
+/// Between two looks for overdue transactions.
+const TRANSACTIONS_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks for what retention removes and compaction cleans, one partition after the other.
+const LOGS_EVERY: Duration = Duration::from_secs(2);
+
+/// Has the disk keep what was written, for many requests at once.
+pub(crate) struct Flusher {
+    flush: Flush,
+    dirty: Mutex<Vec<Arc<Partition>>>,
+    /// Somebody waits.
+    wanted: Notify,
+    /// Flushes that are begun and those that are done.
+    begun: Mutex<u64>,
+    done: watch::Sender<u64>,
+}
+
+impl Flusher {
+    pub(crate) fn new(flush: Flush) -> Self {
+        Self {
+            flush,
+            dirty: Mutex::default(),
+            wanted: Notify::new(),
+            begun: Mutex::default(),
+            done: watch::Sender::new(0),
+        }
+    }
+
+    /// Something was written to this partition.
+    pub(crate) fn written(&self, partition: &Arc<Partition>) {
+        if self.flush == Flush::Os || partition.mark_dirty() {
+            return;
+        }
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(partition));
+    }
+
+    /// With [`Flush::Always`], returns when the disk keeps all that was written before the call.
+    pub(crate) async fn kept(&self) {
+        if self.flush != Flush::Always {
+            return;
+        }
+        let next = *self.begun.lock().unwrap_or_else(PoisonError::into_inner) + 1;
+        let mut done = self.done.subscribe();
+        self.wanted.notify_one();
+        let _the_broker_ends = done.wait_for(|done| *done >= next).await;
+    }
+
+    async fn run(&self, shared: &Arc<Shared>) -> io::Result<()> {
+        loop {
+            match self.flush {
+                Flush::Always => self.wanted.notified().await,
+                Flush::Interval(every) => sleep(every).await,
+                Flush::Os => std::future::pending().await,
+            }
+            let number = {
+                let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+                *begun += 1;
+                *begun
+            };
+            let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+            let shared = Arc::clone(shared);
+            let flush = move || {
+                for partition in dirty {
+                    partition.flush()?;
+                }
+                shared.memory.journal.flush()
+            };
+            blocking(flush).await?;
+            self.done.send_replace(number);
+        }
+    }
+}
+
+/// Runs until the disk fails.
+pub(crate) async fn run(shared: Arc<Shared>) -> io::Result<()> {
+    tokio::select! {
+        failed = shared.flusher.run(&shared) => failed,
+        () = every(GROUPS_EVERY, || shared.groups.tick(clock::now())) => Ok(()),
+        () = transactions(&shared) => Ok(()),
+        failed = logs(&shared) => failed,
+    }
+}
+
+async fn every(pause: Duration, mut act: impl FnMut()) {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        act();
+    }
+}
+
+async fn transactions(shared: &Arc<Shared>) {
+    loop {
+        sleep(TRANSACTIONS_EVERY).await;
+        let shared = Arc::clone(shared);
+        let _next_time = blocking(move || {
+            shared.transactions.tick(clock::now());
+            Ok(())
+        })
+        .await;
+    }
+}
+
+async fn logs(shared: &Arc<Shared>) -> io::Result<()> {
+    loop {
+        sleep(LOGS_EVERY).await;
+        let shared = Arc::clone(shared);
+        blocking(move || {
+            for topic in shared.topics.all() {
+                for (index, partition) in topic.partitions.iter().enumerate() {
+                    tend(&topic.name, index, partition);
+                }
+            }
+            crate::backup::answer(&shared)?;
+            shared.tidy_journal()
+        })
+        .await?;
+    }
+}
+
+/// A partition that cannot be tended now is tended the next time: the disk may be full.
+fn tend(topic: &str, index: usize, partition: &Partition) {
+    let now = clock::now();
+    if let Err(error) = partition.log().maintain(now)
+        && !partition.is_gone()
+    {
+        tracing::warn!(topic, partition = index, %error, "cannot remove old segments; it is tried again");
+    }
+    match partition.log().compact(now) {
+        Ok(_) => {}
+        Err(_) if partition.is_gone() => {}
+        Err(error) => tracing::warn!(topic, partition = index, %error, "cannot compact; it is tried again"),
+    }
+}
+
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(act).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}

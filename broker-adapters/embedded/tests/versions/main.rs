@@ -1,0 +1,32 @@
+//! Every API that the broker advertises, at every version that it advertises, over a socket.
+
+mod api_versions;
+mod requests;
+
+use std::net::TcpListener;
+
+use api_versions::{Outcome, exercise, too_new_a_version_is_answered_in_the_oldest_form};
+use embedded::{Broker, Settings};
+use tokio::sync::oneshot;
+
+#[test]
+fn every_advertised_version_is_answered_in_its_own_form() {
+    let place = tempfile::tempdir().expect("room for a directory");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("a socket of ours");
+    let address = listener.local_addr().expect("the port bound");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let settings = Settings::new(place.path().join("data"), "127.0.0.1", address.port());
+    let serving = runtime.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let broker = Broker::open(settings).map_err(std::io::Error::other)?;
+        broker.serve(listener, async move { drop(stopped.await) }).await
+    });
+    let outcomes = exercise(&address.to_string(), "versions").expect("the broker can be asked");
+    let wrong: Vec<_> = outcomes.iter().filter(|(_, _, outcome)| *outcome != Outcome::Answered).collect();
+    assert!(wrong.is_empty() && outcomes.len() > 150, "of {}: {wrong:#?}", outcomes.len());
+    too_new_a_version_is_answered_in_the_oldest_form(&address.to_string()).expect("a form that any client reads");
+    drop(stop);
+    runtime.block_on(serving).expect("no panic").expect("an orderly end");
+}
