@@ -8,6 +8,7 @@ use std::time::Duration;
 use embedded::{Broker, Flush};
 use runtime::Shutdown;
 use runtime::config::Settings;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinHandle;
 
 use crate::CliError;
@@ -47,6 +48,7 @@ impl BrokerRole {
             _ => Flush::Interval(Duration::from_secs(1)),
         };
         own.auto_create_topics = settings.text(names::AUTO_CREATE_TOPICS) == Some("yes");
+        raise_open_files();
         let broker = Broker::open(own).map_err(|error| failed(&error))?;
         let power = match broker.flush() {
             Flush::Always => "nothing",
@@ -92,6 +94,15 @@ impl Running {
         self.stop.stop();
         let ended = self.serving.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
         ended.map_err(|error| CliError::Failed(format!("the broker failed: {error}; look at its disk")))
+    }
+}
+
+/// A broker has a file open for each segment that is read or written: as many as the system allows this process.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot have more files open than by default");
     }
 }
 

@@ -304,8 +304,11 @@ class Side:
         found = self.described(group)
         if found["group_state"] in ("Empty", "Dead") and self.vacant(group):
             return "vacant"
+        # Until a generation is assigned, Apache Kafka may show what a member had in the one before; ours shows nothing.
+        assigned = found["group_state"] == "Stable"
         return (found["error_code"], found["group_state"], found["protocol_type"], found["protocol_data"],
-                [(m["client_id"], bytes(m["member_metadata"]), bytes(m["member_assignment"])) for m in found["members"]])
+                [(m["client_id"], bytes(m["member_metadata"]), bytes(m["member_assignment"]) if assigned else b"")
+                 for m in found["members"]])
 
     def list_groups(self):
         found = self.call("ListGroups", 4, states_filter=[])["groups"]

@@ -13,8 +13,10 @@ use kafka_protocol::messages::{
 
 use super::fetch;
 use crate::broker::Shared;
-use crate::log::{DeleteError, Isolation, Log, ReadError};
+use crate::configs;
+use crate::log::{Cleanup, DeleteError, Isolation, Log, ReadError};
 use crate::partition::{LEADER_EPOCH, Partition};
+use crate::topics::Topic;
 
 /// The times that are questions of their own (`ListOffsetsRequest`), and the versions that know them.
 const LATEST: i64 = -1;
@@ -60,7 +62,11 @@ fn at(log: &Log, time: i64, isolation: Isolation, version: i16) -> Result<(i64, 
         LATEST if isolation == Isolation::ReadCommitted => Ok((offsets.last_stable, -1)),
         LATEST => Ok((offsets.end, -1)),
         EARLIEST => Ok((offsets.start, -1)),
-        time if time == MAX_TIMESTAMP.0 => special(MAX_TIMESTAMP, log.max_timestamp().map(none).map_err(unreadable)),
+        time if time == MAX_TIMESTAMP.0 => {
+            // One that an open transaction still hides is none, though there may be others before it.
+            let seen = |(offset, _): &(i64, i64)| *offset < offsets.limit(isolation);
+            special(MAX_TIMESTAMP, log.max_timestamp().map(|found| none(found.filter(seen))).map_err(unreadable))
+        }
         time if time == EARLIEST_LOCAL.0 => special(EARLIEST_LOCAL, Ok((offsets.start, -1))),
         time if time == LATEST_TIERED.0 => special(LATEST_TIERED, Ok((-1, -1))),
         ..0 => Err(ResponseError::UnsupportedVersion),
@@ -111,6 +117,7 @@ pub(super) fn delete_records(shared: &Arc<Shared>, request: DeleteRecordsRequest
             let data = DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
             let partition = topic.as_ref().and_then(|topic| topic.partition(asked.partition_index));
             let deleted = match partition {
+                Some(_) if compacts_only(shared, topic.as_deref()) => Err(ResponseError::PolicyViolation),
                 Some(partition) => delete_before(partition, asked.offset),
                 None => Err(ResponseError::UnknownTopicOrPartition),
             };
@@ -122,6 +129,12 @@ pub(super) fn delete_records(shared: &Arc<Shared>, request: DeleteRecordsRequest
         response.topics.push(answer);
     }
     response
+}
+
+/// Of a topic that keeps the last of each key nothing is removed by offset, as in Kafka.
+fn compacts_only(shared: &Arc<Shared>, topic: Option<&Topic>) -> bool {
+    let broker = shared.topics.broker_configs();
+    topic.is_some_and(|topic| configs::log_config(&topic.configs, &broker).cleanup == Cleanup::Compact)
 }
 
 fn delete_before(partition: &Partition, offset: i64) -> Result<i64, ResponseError> {

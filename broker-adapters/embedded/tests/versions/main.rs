@@ -1,16 +1,18 @@
 //! Every API that the broker advertises, at every version that it advertises, over a socket.
 
 mod api_versions;
+mod hostile;
 mod requests;
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api_versions::{Outcome, exercise, too_new_a_version_is_answered_in_the_oldest_form};
 use embedded::{Broker, Settings};
 use tokio::sync::oneshot;
 
-#[test]
-fn every_advertised_version_is_answered_in_its_own_form() {
+/// A broker in this process, on a port of its own, while `act` runs.
+fn with_broker(act: impl FnOnce(&str)) {
     let place = tempfile::tempdir().expect("room for a directory");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket of ours");
@@ -23,10 +25,33 @@ fn every_advertised_version_is_answered_in_its_own_form() {
         let broker = Broker::open(settings).map_err(std::io::Error::other)?;
         broker.serve(listener, async move { drop(stopped.await) }).await
     });
-    let outcomes = exercise(&address.to_string(), "versions").expect("the broker can be asked");
-    let wrong: Vec<_> = outcomes.iter().filter(|(_, _, outcome)| *outcome != Outcome::Answered).collect();
-    assert!(wrong.is_empty() && outcomes.len() > 150, "of {}: {wrong:#?}", outcomes.len());
-    too_new_a_version_is_answered_in_the_oldest_form(&address.to_string()).expect("a form that any client reads");
+    act(&address.to_string());
     drop(stop);
     runtime.block_on(serving).expect("no panic").expect("an orderly end");
+}
+
+#[test]
+fn every_advertised_version_is_answered_in_its_own_form() {
+    with_broker(|address| {
+        let outcomes = exercise(address, "versions").expect("the broker can be asked");
+        let wrong: Vec<_> = outcomes.iter().filter(|(_, _, outcome)| *outcome != Outcome::Answered).collect();
+        assert!(wrong.is_empty() && outcomes.len() > 150, "of {}: {wrong:#?}", outcomes.len());
+        too_new_a_version_is_answered_in_the_oldest_form(address).expect("a form that any client reads");
+    });
+}
+
+#[test]
+fn spoilt_requests_panic_nothing_and_hurt_nobody_else() {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+        before(panic);
+    }));
+    with_broker(|address| {
+        hostile::spoilt_requests(address, 4_000);
+        let outcomes = exercise(address, "afterwards").expect("the broker can be asked");
+        assert!(outcomes.iter().all(|(_, _, outcome)| *outcome == Outcome::Answered), "{outcomes:#?}");
+    });
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0);
 }
