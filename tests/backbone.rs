@@ -37,9 +37,18 @@ impl Backbone {
 
     /// The same on a Kafka of the test's own, with settings (`WEIR_…`) of the test's own.
     pub(crate) fn on(brokers: &str, name: &str, settings: &[(&'static str, &str)]) -> Self {
+        Self::with_prefix(brokers, name, unique(name), settings)
+    }
+
+    /// The backbone of this prefix on another Kafka.
+    pub(crate) fn again(brokers: &str, prefix: &str) -> Self {
+        Self::with_prefix(brokers, "again", prefix.to_owned(), &[])
+    }
+
+    fn with_prefix(brokers: &str, name: &str, prefix: String, settings: &[(&'static str, &str)]) -> Self {
         let surroundings = Surroundings {
             brokers: brokers.to_owned(),
-            prefix: unique(name),
+            prefix,
             registry_port: free_port(),
             settings: settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
         };

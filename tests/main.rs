@@ -19,6 +19,7 @@ mod enforcers;
 mod flights;
 mod fuzz;
 mod garbage;
+mod growing;
 mod history;
 mod keys;
 mod odcs;

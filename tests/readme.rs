@@ -14,12 +14,12 @@ use crate::sandbox::{oracle, python, root, run};
 const COUNT: usize = 1_200;
 
 /// A fenced block of a document.
-struct Snippet {
-    language: String,
-    text: String,
+pub(crate) struct Snippet {
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
-fn snippets(document: &Path) -> Vec<Snippet> {
+pub(crate) fn snippets(document: &Path) -> Vec<Snippet> {
     let text = fs::read_to_string(document).unwrap_or_else(|e| panic!("{}: {e}", document.display()));
     let mut found = Vec::new();
     let mut open: Option<Snippet> = None;

@@ -13,6 +13,7 @@
 //! | decimals beyond 38 digits | accepts | accepts | `type`: what a contract bounds, it must be able to count |
 //! | a string of negative length, in a field that is not read | refuses | skips nothing | malformed |
 //! | an int beyond 32 bits, in a field that is not read | refuses | skips it | malformed |
+//! | a union's value of another logical type | reads it | reads it | `type`: a timestamp is no time of day |
 //! | a map that holds a key twice | keeps the last | keeps the last | judges every value that was sent |
 //! | an added union of an array and others, whose default is empty | accepts | fails by a mistake of its own | reads it |
 //! | a default inside a default, of a union's other branch | accepts | fails, likewise, or takes null for an empty array | reads it |
@@ -66,7 +67,7 @@ fn verdict(program: &Program, body: &[u8], scratch: &mut Scratch) -> Option<Stri
 }
 
 /// Why the program is stricter than Avro Java, where it is: the cases of the table.
-const STRICTER: [&str; 11] = [
+const STRICTER: [&str; 12] = [
     "more than 64 bits",
     "the bytes that it claims",
     "a string is not UTF-8",
@@ -76,6 +77,7 @@ const STRICTER: [&str; 11] = [
     "more items than",
     "an enum has no symbol of this index",
     "a union has no branch of this index",
+    "must be what the contract's union can hold",
     "a length is negative",
     "an int does not fit in 32 bits",
 ];
