@@ -9,8 +9,10 @@ use schemas::{BackboneSchema, Codec, DecodeError, LineageEvent, Offset, Partitio
 
 use crate::Shared;
 
-/// How often the end of lineage is asked for anew while a transaction of another lane is open before it.
-const OPEN_TRANSACTION_POLLS: u32 = 10;
+/// How often the end of lineage is asked for anew while a transaction of another lane is open before it, and how long
+/// each time; a lane that is told to wait asks again by itself.
+const OPEN_TRANSACTION_POLLS: u32 = 5;
+const OPEN_TRANSACTION_WAIT: Duration = Duration::from_millis(20);
 
 /// The start of each of these partitions, none of which has a committed offset; one whose inbox cannot be
 /// asked is left out.
@@ -68,14 +70,14 @@ fn last_in_lineage<'a>(
     at_end.poll(Duration::ZERO)?;
     let ends: BTreeMap<_, _> = at_end.positions().into_iter().collect();
     let mut reader = shared.broker.reader(&from, Isolation::Committed)?;
-    let mut patience = OPEN_TRANSACTION_POLLS;
+    let (mut patience, mut wait) = (OPEN_TRANSACTION_POLLS, Duration::from_secs(1));
     let wanted: BTreeMap<Vec<u8>, &TopicPartition> =
         partitions.map(|inbox| (format!("{}/{}", inbox.topic, inbox.partition).into_bytes(), inbox)).collect();
     let mut codec = shared.config.codec.clone();
     // By inbox and partition of lineage: a partition's events are in order, and the last one counts.
     let mut last: BTreeMap<(TopicPartition, Partition), Offset> = BTreeMap::new();
     loop {
-        let chunk = reader.poll(Duration::from_secs(1))?;
+        let chunk = reader.poll(wait)?;
         for record in &chunk.records {
             let inbox = record.key.as_ref().and_then(|key| wanted.get(key));
             let (Some(inbox), Some(value)) = (inbox, record.value.as_deref()) else { continue };
@@ -89,6 +91,7 @@ fn last_in_lineage<'a>(
         }
         if chunk.at_end {
             let why = "another lane's transaction is open in it";
+            wait = OPEN_TRANSACTION_WAIT;
             patience = patience.checked_sub(1).ok_or_else(|| Weather::new(format!("read {topic} to its end"), why))?;
         }
     }
