@@ -1,6 +1,6 @@
 //! A copy of the data directory as it is at one moment, also while a broker runs on it.
 //!
-//! Who makes the copy puts a request into the directory. The broker, which sees it within a fraction of a second,
+//! Who makes the copy puts a request into the directory. The broker, which sees it within seconds,
 //! stops transactions for a moment, and links every file into a directory of its own beside a list of how long each
 //! was; what is appended afterwards is behind that length, and what is removed stays linked. The copy is then made
 //! at leisure from the links.

@@ -3,8 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -64,7 +63,7 @@ pub(crate) struct Shared {
     pub(crate) topics: Arc<Topics>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Transactions,
-    pub(crate) flusher: Flusher,
+    pub(crate) flusher: Arc<Flusher>,
 }
 
 impl Broker {
@@ -91,10 +90,15 @@ impl Broker {
         let (topics, notes) = Topics::open(directory.path(), room, found.topics)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         let topics = Arc::new(topics);
-        let memory = Arc::new(Memory { journal, producer_ids: AtomicI64::new(found.producer_ids) });
+        let memory = Arc::new(Memory::new(journal, found.producer_ids));
         let groups = open_groups(&settings, &memory, &topics, found.groups);
-        let reach =
-            TransactionReach { memory: Arc::clone(&memory), topics: Arc::clone(&topics), groups: Arc::clone(&groups) };
+        let flusher = Arc::new(Flusher::new(settings.flush));
+        let reach = TransactionReach {
+            flusher: Arc::clone(&flusher),
+            memory: Arc::clone(&memory),
+            topics: Arc::clone(&topics),
+            groups: Arc::clone(&groups),
+        };
         let bounds = &settings.bounds;
         let transactions = Transactions::new(Box::new(reach), bounds.transactional_ids, bounds.transaction_timeout);
         for (id, transaction) in found.transactions {
@@ -102,7 +106,6 @@ impl Broker {
         }
         // What was decided and not carried out when the broker ended, is carried out before anybody asks.
         transactions.tick(clock::now());
-        let flusher = Flusher::new(settings.flush);
         Ok(Self { shared: Arc::new(Shared { settings, directory, memory, topics, groups, transactions, flusher }) })
     }
 
@@ -145,7 +148,7 @@ impl Shared {
             return Ok(());
         }
         self.memory.journal.rewrite(|| {
-            let mut entries = vec![Entry::ProducerIds(self.memory.producer_ids.load(Ordering::SeqCst))];
+            let mut entries = vec![Entry::ProducerIds(self.memory.producer_ids().reserved)];
             entries.extend(self.topics.snapshot().into_iter().map(Entry::Topic));
             entries.extend(self.groups.snapshot().into_iter().map(Entry::Group));
             entries.extend(self.transactions.snapshot().into_iter().map(Entry::Transaction));
@@ -197,19 +200,37 @@ fn open_groups(
 /// The journal, and the producer ids that it keeps.
 pub(crate) struct Memory {
     pub(crate) journal: Journal,
-    producer_ids: AtomicI64,
+    producer_ids: Mutex<ProducerIds>,
+}
+
+/// Producer ids that are next to be given out, up to where the journal says that they are.
+#[derive(Clone, Copy)]
+struct ProducerIds {
+    next: i64,
+    reserved: i64,
 }
 
 /// Producer ids are taken from the journal in blocks, as Kafka's controller gives them out.
 const PRODUCER_IDS: i64 = 1000;
 
 impl Memory {
+    fn new(journal: Journal, reserved: i64) -> Self {
+        Self { journal, producer_ids: Mutex::new(ProducerIds { next: reserved, reserved }) }
+    }
+
+    fn producer_ids(&self) -> ProducerIds {
+        *self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn new_producer_id(&self) -> io::Result<i64> {
-        let id = self.producer_ids.fetch_add(1, Ordering::SeqCst);
-        if id % PRODUCER_IDS == 0 {
-            self.journal.append(&[Entry::ProducerIds(id + PRODUCER_IDS)])?;
+        let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.next >= ids.reserved {
+            let reserved = ids.next + PRODUCER_IDS;
+            self.journal.append(&[Entry::ProducerIds(reserved)])?;
+            ids.reserved = reserved;
         }
-        Ok(id)
+        ids.next += 1;
+        Ok(ids.next - 1)
     }
 }
 
@@ -237,6 +258,7 @@ impl crate::groups::Partitions for Topics {
 }
 
 struct TransactionReach {
+    flusher: Arc<Flusher>,
     memory: Arc<Memory>,
     topics: Arc<Topics>,
     groups: Arc<Groups>,
@@ -259,7 +281,10 @@ impl Reach for TransactionReach {
         let topic = self.topics.get(topic);
         let Some(partition) = topic.as_ref().and_then(|topic| topic.partition(partition)) else { return Ok(()) };
         match partition.append_marker((producer.id, producer.epoch), marker, clock::now()) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.flusher.written(partition);
+                Ok(())
+            }
             Err(crate::log::AppendError::Storage(error)) => Err(error),
             // A newer producer has written here: what this one left was ended before that.
             Err(refused) => {
@@ -271,5 +296,53 @@ impl Reach for TransactionReach {
 
     fn end_offsets(&self, producer_id: i64, marker: Marker) -> io::Result<()> {
         self.groups.end_transaction(producer_id.into(), marker == Marker::Commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configs::Overrides;
+    use crate::topics::Wanted;
+
+    fn open(place: &std::path::Path) -> Broker {
+        Broker::open(Settings::new(place.to_owned(), "127.0.0.1", 9092)).unwrap()
+    }
+
+    #[test]
+    fn a_producer_id_is_given_out_once_however_often_the_broker_starts() {
+        let place = tempfile::tempdir().unwrap();
+        let mut last = -1;
+        for _ in 0..3 {
+            let broker = open(place.path());
+            for _ in 0..PRODUCER_IDS + 5 {
+                let id = broker.shared.memory.new_producer_id().unwrap();
+                assert!(id > last, "{id} after {last}");
+                last = id;
+            }
+            broker.shared.tidy_journal().unwrap();
+        }
+    }
+
+    #[test]
+    fn topics_come_back_and_deleted_ones_stay_away_however_long_their_names_are() {
+        let place = tempfile::tempdir().unwrap();
+        let (long, settings) = ("x".repeat(249), Overrides::from([("retention.ms".to_owned(), "5000".to_owned())]));
+        let broker = open(place.path());
+        let (topics, memory) = (&broker.shared.topics, broker.shared.memory.as_ref());
+        for (name, partitions) in [("kept", 3), (long.as_str(), 1)] {
+            let wanted = Wanted { name: name.to_owned(), partitions, configs: settings.clone() };
+            topics.create(wanted, false, memory).unwrap();
+        }
+        topics.grow("kept", 5, false, memory).unwrap();
+        let id = topics.get("kept").unwrap().id;
+        topics.delete(&topics.get(&long).unwrap(), memory).unwrap();
+        drop(broker);
+        let again = open(place.path());
+        let all = again.shared.topics.all();
+        assert_eq!(all.len(), 1);
+        assert_eq!((all[0].id, all[0].partitions.len(), &all[0].configs), (id, 5, &settings));
+        let left = std::fs::read_dir(place.path()).unwrap().flatten().map(|entry| entry.file_name());
+        assert!(left.into_iter().all(|name| !name.to_string_lossy().contains("xxx")));
     }
 }

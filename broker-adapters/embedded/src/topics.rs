@@ -131,6 +131,12 @@ impl Topics {
             let mut partitions = Vec::new();
             for index in 0..record.partitions {
                 let path = data.join(directory(&record.name, index));
+                if !path.exists() {
+                    let name = &record.name;
+                    notes.push(format!(
+                        "{name}-{index}: its directory is gone, and its records with it; it begins anew"
+                    ));
+                }
                 let (partition, said) = open_log(&path, &record.configs, &known.broker)?;
                 notes.extend(said.into_iter().map(|note| format!("{}-{index}: {note}", record.name)));
                 partitions.push(partition);
@@ -432,8 +438,8 @@ const LEAVING: &str = ".leaving";
 
 /// Renames first, so that a directory is there whole or not at all.
 fn remove(path: &Path) -> io::Result<()> {
-    let mut leaving = path.as_os_str().to_owned();
-    leaving.push(format!(".{}{LEAVING}", Uuid::new_v4().simple()));
+    // A name of its own: the topic's may be as long as names may be.
+    let leaving = path.with_file_name(format!(".{}{LEAVING}", Uuid::new_v4().simple()));
     fs::rename(path, &leaving)?;
     fs::remove_dir_all(&leaving)
 }

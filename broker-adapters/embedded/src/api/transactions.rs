@@ -96,13 +96,7 @@ pub(super) fn end(shared: &Arc<Shared>, request: &EndTxnRequest, version: i16) -
     let producer = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
     let marker = if request.committed { Marker::Commit } else { Marker::Abort };
     let id = request.transactional_id.as_str();
-    let transaction = shared.transactions.describe(id);
     let ended = shared.transactions.end(id, producer, marker, version >= 2, clock::now());
-    for (topic, indexes) in transaction.iter().flat_map(|transaction| &transaction.partitions) {
-        let topic = shared.topics.get(topic);
-        let reached = indexes.iter().filter_map(|index| topic.as_ref()?.partition(*index));
-        reached.for_each(|partition| shared.flusher.written(partition));
-    }
     EndTxnResponse::default().with_error_code(code(ended))
 }
 
