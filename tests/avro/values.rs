@@ -77,15 +77,18 @@ const STRICTER: [&str; 12] = [
     "more items than",
     "an enum has no symbol of this index",
     "a union has no branch of this index",
-    "must be what the contract's union can hold",
+    "must be what the contract's",
     "a length is negative",
     "an int does not fit in 32 bits",
 ];
 
 /// Avro Java's own mistakes with defaults: an empty one of a union that begins with an array; inside another
 /// default, one of a union that is not of its first branch.
-const MISTAKEN: [&str; 2] =
-    ["error: AvroRuntimeException: Not an array: [", "error: AvroTypeException: No default value for: "];
+const MISTAKEN: [&str; 3] = [
+    "error: AvroRuntimeException: Not an array: [",
+    "error: AvroTypeException: No default value for: ",
+    "error: TracingAvroTypeException: enum value 'null' is not in the enum symbol set",
+];
 
 /// Compares one record; what is wrong, if anything.
 fn hold(
