@@ -1,5 +1,7 @@
 //! What the broker counts: the only file of this room that names the `metrics` macros.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use kafka_protocol::messages::ApiKey;
@@ -24,6 +26,10 @@ pub(crate) fn connection_refused() {
     metrics::counter!("weir_broker_connections_refused_total").increment(1);
 }
 
+/// Written once, not for each request.
+static NAMES: LazyLock<HashMap<i16, String>> =
+    LazyLock::new(|| ApiKey::iter().map(|api| (api as i16, format!("{api:?}"))).collect());
+
 /// A request that is being answered until the value is dropped.
 pub(crate) struct Request {
     api: ApiKey,
@@ -37,7 +43,7 @@ pub(crate) fn request(api: ApiKey) -> Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let api = format!("{:?}", self.api);
+        let api = NAMES.get(&(self.api as i16)).map_or("", String::as_str);
         metrics::histogram!("weir_broker_request_seconds", "api" => api).record(self.since.elapsed());
     }
 }

@@ -127,8 +127,14 @@ async fn logs(shared: &Arc<Shared>) -> io::Result<()> {
                     tend(&topic.name, index, partition);
                 }
             }
-            crate::backup::answer(&shared)?;
-            shared.tidy_journal()
+            // On a full disk reads go on, and this is tried again when there is room.
+            if let Err(error) = crate::backup::answer(&shared) {
+                tracing::warn!(%error, "cannot link the files for a backup");
+            }
+            if let Err(error) = shared.tidy_journal() {
+                tracing::warn!(%error, "cannot write the journal anew; it is tried again");
+            }
+            Ok(())
         })
         .await?;
     }

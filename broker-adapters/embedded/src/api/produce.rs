@@ -54,7 +54,13 @@ fn into_partition(
     let Some(records) = data.records.filter(|records| !records.is_empty()) else {
         return failed(index, ResponseError::InvalidRecord, Some("the request has no record batch".to_owned()));
     };
-    let appended = match BatchHeader::parse(&records).filter(BatchHeader::is_transactional) {
+    let batch = BatchHeader::parse(&records);
+    if batch.is_some_and(|batch| batch.size < records.len() as u64) {
+        // The first would speak for the others: whose they are, and that their transaction is open.
+        let why = "Produce requests are only allowed to contain exactly one record batch per partition";
+        return failed(index, ResponseError::InvalidRecord, Some(why.to_owned()));
+    }
+    let appended = match batch.filter(BatchHeader::is_transactional) {
         None => partition.append(&records, clock::now()),
         Some(batch) => {
             let of = Producer { id: batch.producer_id, epoch: batch.producer_epoch };
@@ -103,7 +109,6 @@ fn refused(index: i32, error: AppendError, partition: &Arc<Partition>) -> Partit
         AppendError::RecordTooLarge { .. } => (ResponseError::MessageTooLarge, false),
         AppendError::InvalidTimestamp { .. } => (ResponseError::InvalidTimestamp, true),
         AppendError::OutOfOrderSequence { .. } => (ResponseError::OutOfOrderSequenceNumber, false),
-        AppendError::DuplicateSequence => (ResponseError::DuplicateSequenceNumber, false),
         AppendError::InvalidProducerEpoch { .. } => (ResponseError::InvalidProducerEpoch, false),
         AppendError::InvalidTxnState { .. } => (ResponseError::InvalidTxnState, false),
         AppendError::RecordListTooLarge { .. } => (ResponseError::RecordListTooLarge, false),

@@ -87,11 +87,6 @@ pub enum AppendError {
         /// What would have been right.
         expected: i32,
     },
-    /// `DUPLICATE_SEQUENCE_NUMBER`. As in Kafka, a duplicate among a producer's last five batches is a success
-    /// ([`Appended::duplicate`](super::Appended::duplicate)) and an older one is out of order, so the log itself
-    /// never says this; it stands here so that callers map every code in one place.
-    #[error("the record batch was written before; drop it")]
-    DuplicateSequence,
     /// `INVALID_PRODUCER_EPOCH`: a newer incarnation of the producer has written.
     #[error("producer {producer_id} is at epoch {current}, and epoch {got} is fenced; stop the old instance")]
     InvalidProducerEpoch {

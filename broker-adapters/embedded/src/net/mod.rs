@@ -82,7 +82,8 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream, mut client: Client, memo
         }
         if answers.len() >= COLLECT || !frames.has_another() {
             send(&mut write, &answers, shared.settings.bounds.transfer).await?;
-            answers.clear();
+            // Not kept for the next: it may have been large, and its memory is given back now.
+            answers = BytesMut::new();
             held.clear();
         }
     }

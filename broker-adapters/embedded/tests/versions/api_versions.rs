@@ -307,3 +307,22 @@ fn decode(api_key: ApiKey, version: i16, bytes: &mut Bytes) -> Result<ResponseKi
     let answer = ResponseKind::decode(api_key, bytes, version).map_err(|error| error.to_string())?;
     if bytes.is_empty() { Ok(answer) } else { Err(format!("{} bytes are left over", bytes.len())) }
 }
+
+/// A batch behind another would be written under the name and in the transaction of the first: INVALID_RECORD, as
+/// Apache Kafka says since there are transactions.
+pub(crate) fn a_second_batch_in_a_request_is_refused(bootstrap: &str) -> Result<(), String> {
+    let caller = Caller::connect(bootstrap, "second-batch")?;
+    let Some(RequestKind::Produce(mut request)) = request_for(ApiKey::Produce, 9, &caller.world) else {
+        return Err("no request".to_owned());
+    };
+    for data in request.topic_data.iter_mut().flat_map(|topic| &mut topic.partition_data) {
+        data.records = data.records.as_ref().map(|records| Bytes::from([&records[..], &records[..]].concat()));
+    }
+    match caller.send(ApiKey::Produce, 9, &RequestKind::Produce(request)).map_err(|outcome| format!("{outcome:?}"))? {
+        ResponseKind::Produce(answer) => match answer.responses[0].partition_responses[0].error_code {
+            87 => Ok(()),
+            other => Err(format!("error {other}")),
+        },
+        other => Err(format!("produced, answered {other:?}")),
+    }
+}

@@ -7,7 +7,9 @@ mod requests;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use api_versions::{Outcome, exercise, too_new_a_version_is_answered_in_the_oldest_form};
+use api_versions::{
+    Outcome, a_second_batch_in_a_request_is_refused, exercise, too_new_a_version_is_answered_in_the_oldest_form,
+};
 use embedded::{Broker, Settings};
 use tokio::sync::oneshot;
 
@@ -38,6 +40,11 @@ fn every_advertised_version_is_answered_in_its_own_form() {
         assert!(wrong.is_empty() && outcomes.len() > 150, "of {}: {wrong:#?}", outcomes.len());
         too_new_a_version_is_answered_in_the_oldest_form(address).expect("a form that any client reads");
     });
+}
+
+#[test]
+fn one_batch_per_partition_and_request() {
+    with_broker(|address| a_second_batch_in_a_request_is_refused(address).expect("it is refused"));
 }
 
 #[test]
