@@ -129,6 +129,8 @@ fn everything_runs_in_one_process_where_no_kafka_is_named() {
     let products = root().join("tests/products");
     weir(&["apply", products.to_str().expect("a path of ours is text"), "--yes", "--timeout", "60s"]);
     assert!(weir(&["product", "list"]).stdout.contains("meter.readings"));
+    let health = weir(&["doctor"]);
+    assert!(!health.stdout.contains("BAD"), "{}", health.stdout);
     // It ends in order: the broker last, so that nobody waits for it.
     all.signal("TERM");
     let ended = wait_for("everything ends", Duration::from_secs(30), || all.ended());

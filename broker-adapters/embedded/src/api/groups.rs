@@ -9,6 +9,9 @@ use crate::broker::Shared;
 use crate::clock;
 use crate::groups::{self, Reply};
 
+/// Without ACLs everybody may read, delete and describe a group (bits of `AclOperation`), as Kafka answers.
+const ALL_OF_GROUP: i32 = 0b1_0100_1000;
+
 /// `None` where the coordinator ended before it answered.
 pub(super) async fn respond(
     shared: &Arc<Shared>,
@@ -23,7 +26,13 @@ pub(super) async fn respond(
         RequestKind::SyncGroup(request) => later(groups.sync_group(&request, version, now)).await?.into(),
         RequestKind::Heartbeat(request) => groups.heartbeat(&request, version, now).into(),
         RequestKind::LeaveGroup(request) => groups.leave_group(&request, version, now).into(),
-        RequestKind::DescribeGroups(request) => groups.describe_groups(&request, version).into(),
+        RequestKind::DescribeGroups(request) => {
+            let mut response = groups.describe_groups(&request, version);
+            if request.include_authorized_operations {
+                response.groups.iter_mut().for_each(|group| group.authorized_operations = ALL_OF_GROUP);
+            }
+            response.into()
+        }
         RequestKind::ListGroups(request) => groups.list_groups(&request, version).into(),
         RequestKind::DeleteGroups(request) => groups.delete_groups(&request, version, now).into(),
         RequestKind::OffsetCommit(request) => groups.offset_commit(&request, version, now).into(),
