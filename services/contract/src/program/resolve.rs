@@ -127,11 +127,18 @@ impl<'s> Pair<'s> {
     }
 
     /// The branch of the reader's union that a writer's type (no union) is read as: one of the same type
-    /// before one that it promotes to.
+    /// before one that it promotes to. A type without a name is at most once in a union, and no reader looks
+    /// further: a time of day that the contract's union knows as a timestamp fits nothing, it is not read as the
+    /// float beside it.
     pub(super) fn branch(&mut self, w: NodeId, branches: &[NodeId]) -> Option<NodeId> {
         let (writer, reader) = (self.writer, self.reader);
-        let alike = |r: &NodeId| same_type(&writer.node(w).kind, &reader.node(*r).kind);
+        let kind = &writer.node(w).kind;
+        let alike = |r: &NodeId| same_type(kind, &reader.node(*r).kind);
         let same = branches.iter().copied().filter(|r| alike(r));
+        let named = matches!(kind, Kind::Record(_) | Kind::Enum(_) | Kind::Fixed(_));
+        if !named && let Some(only) = same.clone().next() {
+            return self.fits(w, only).is_ok().then_some(only);
+        }
         let other = branches.iter().copied().filter(|r| !alike(r));
         same.chain(other).find(|r| self.fits(w, *r).is_ok())
     }

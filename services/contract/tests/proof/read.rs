@@ -74,7 +74,10 @@ impl<'s> Reader<'s> {
         }
         match (w, r) {
             (Type::Union(branches), r) => branches.iter().any(|branch| self.fits(branch, r, depth)),
-            (w, Type::Union(branches)) => branches.iter().any(|branch| self.fits(w, branch, depth)),
+            (w, Type::Union(branches)) => match branches.iter().find(|r| alike(w, r)) {
+                Some(only) if !matches!(w, Type::Named(_)) => self.fits(w, only, depth),
+                _ => branches.iter().any(|branch| self.fits(w, branch, depth)),
+            },
             (Type::Array(w), Type::Array(r)) | (Type::Map(w), Type::Map(r)) => self.fits(w, r, depth + 1),
             // A contract takes no logical type for another, though the specification would.
             (Type::Primitive(_, Some(w)), Type::Primitive(_, Some(r))) if w != r => false,
@@ -113,15 +116,14 @@ impl<'s> Reader<'s> {
         at(&field.name).or_else(|| field.aliases.iter().find_map(at))
     }
 
-    /// The branch of the reader's union: one of the same type before one that the writer's promotes to.
+    /// The branch of the reader's union: one of the same type before one that the writer's promotes to. There is
+    /// at most one of a type without a name, and nobody looks further.
     fn branch<'t>(&self, w: &Type, branches: &'t [Type]) -> Option<&'t Type> {
-        let same = |r: &&Type| match (w, r) {
-            (Type::Primitive(w, _), Type::Primitive(r, _)) => w == r,
-            (Type::Named(_), Type::Named(_)) => true,
-            _ => std::mem::discriminant(w) == std::mem::discriminant(r),
-        };
         let fits = |r: &&Type| self.fit(w, r);
-        branches.iter().filter(same).find(fits).or_else(|| branches.iter().find(fits))
+        match branches.iter().find(|r| alike(w, r)) {
+            Some(only) if !matches!(w, Type::Named(_)) => fits(&only).then_some(only),
+            _ => branches.iter().filter(|r| alike(w, r)).find(fits).or_else(|| branches.iter().find(fits)),
+        }
     }
 
     fn value(&self, w: &Type, r: &Type, value: &Value, met: &mut Met) -> Seen {
@@ -260,6 +262,14 @@ fn marked(bytes: Vec<u8>, mark: Option<Mark>) -> Seen {
     match mark {
         Some(Mark::Decimal { .. }) => Seen::Decimal(bytes),
         _ => Seen::Bytes(bytes),
+    }
+}
+
+/// Whether two types, none a union, are the same but for names and logical types.
+fn alike(w: &Type, r: &Type) -> bool {
+    match (w, r) {
+        (Type::Primitive(w, _), Type::Primitive(r, _)) => w == r,
+        _ => std::mem::discriminant(w) == std::mem::discriminant(r),
     }
 }
 
