@@ -30,7 +30,7 @@ def main(brokers, registry, prefix, count):
     assert producer.flush(60) == 0
     started = time.monotonic()
     product, quarantine = topics.read_until(
-        brokers, [f"{prefix}.{NAME}", f"{prefix}.quarantine.{NAME}"], int(count) + good, 60
+        brokers, [f"{prefix}.{NAME}", f"{prefix}.quarantine.{NAME}"], int(count) + good, 60 + int(count) // 100
     )
     assert (topics.count(product), topics.count(quarantine)) == (good, int(count))
     held = [message for records in quarantine.values() for message in records]

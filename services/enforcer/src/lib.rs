@@ -139,7 +139,9 @@ pub fn run(
         shutdown,
     });
     // These only look and ask, each call bounded in time: nobody waits for them at the end.
-    spawn(&shared, |shared| shared.resolver.follow(&*shared.registry, &|| shared.shutdown.is_stopping()));
+    for _ in 0..resolver::ASKERS {
+        spawn(&shared, |shared| shared.resolver.follow(&*shared.registry, &|| shared.shutdown.is_stopping()));
+    }
     spawn(&shared, |shared| shared.leaders.follow(shared));
     let follower = {
         let shared = Arc::clone(&shared);

@@ -1,12 +1,13 @@
 //! Writer schemas: from an id on the wire to a program, without ever holding up a lane.
 //!
-//! One thread asks the registry; lanes look at what is known and let a partition wait for what is not.
+//! A few threads ask the registry, each about one id at a time, since a registry may be far away; lanes look at
+//! what is known and let a partition wait for what is not.
 //! *Unknown* is believed only after two answers, a second apart and both asked after the record was first
 //! seen: the registry's followers lag, and an id may be registered a moment after its first record is sent.
 //! An id is asked for at most once a second, so garbage ids cost the registry little and other partitions
 //! nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ use crate::clock::Clock;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Most ids and contract versions remembered together.
 const REMEMBERED: usize = 10_000;
+/// Questions on their way to the registry at the same time.
+pub(crate) const ASKERS: usize = 4;
 /// How long an *unknown* is kept that nobody asks about any more.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(10);
 /// How long a registry's refusal is believed: compatibility levels change, and versions are deleted.
@@ -112,7 +115,50 @@ impl Unknown {
 #[derive(Default)]
 struct Inner {
     states: BTreeMap<Key, State>,
+    /// Those of `states` that are due, by when; with some that are gone meanwhile.
+    due: BTreeSet<(Instant, Key)>,
     answers: u64,
+}
+
+impl Inner {
+    fn ask_for(&mut self, key: Key, asked: Asked, said: Arc<str>) {
+        self.due.insert((asked.not_before, key.clone()));
+        self.states.insert(key, State::Due { asked, said });
+    }
+
+    /// The one that is due for longest, so that none waits for ever behind others.
+    fn take_due(&mut self, now: Instant) -> Option<(Key, Asked, Arc<str>)> {
+        while self.due.first().is_some_and(|(due, _)| *due <= now) {
+            let (due, key) = self.due.pop_first()?;
+            let Some(state) = self.states.get_mut(&key) else { continue };
+            let State::Due { said, asked: Asked { unknown, not_before, .. } } = &*state else { continue };
+            if *not_before != due {
+                continue;
+            }
+            let asking = State::Asking { said: Arc::clone(said), unknown: *unknown };
+            if let State::Due { asked, said } = std::mem::replace(state, asking) {
+                return Some((key, asked, said));
+            }
+        }
+        None
+    }
+
+    /// Whether there is room for one more, if need be by forgetting what nobody asks about any more.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let states = &mut self.states;
+        if states.len() >= REMEMBERED {
+            let forgotten = |unknown: &Unknown| unknown.last.is_none_or(|last| last + UNKNOWN_KEPT < now);
+            states.retain(|_, state| !matches!(state, State::Unknown(unknown) if forgotten(unknown)));
+        }
+        if states.len() >= REMEMBERED {
+            let programs = states.values().filter(|state| matches!(state, State::Known { .. })).count();
+            if programs > REMEMBERED / 2 {
+                // Each that is still needed costs one look-up.
+                states.retain(|_, state| !matches!(state, State::Known { .. }));
+            }
+        }
+        states.len() < REMEMBERED
+    }
 }
 
 /// Resolves writer schemas for every lane of the process.
@@ -157,11 +203,11 @@ impl Resolver {
                 (asked(seen, Unknown::default()), format!("schema {id} is being looked up"))
             }
         };
-        if !inner.states.contains_key(&key) && !make_room(&mut inner.states, self.clock.now().instant) {
+        if !inner.states.contains_key(&key) && !inner.make_room(self.clock.now().instant) {
             return Resolution::Wait("too many schemas are being looked up at once".into());
         }
         let said: Arc<str> = said.into();
-        inner.states.insert(key, State::Due { asked, said: Arc::clone(&said) });
+        inner.ask_for(key, asked, Arc::clone(&said));
         self.changed.notify_all();
         Resolution::Wait(said)
     }
@@ -173,33 +219,39 @@ impl Resolver {
 
     /// Forgets what belongs to contract versions that are no longer in force.
     pub(crate) fn keep(&self, snapshot: &Snapshot) {
-        self.lock()
-            .states
-            .retain(|key, _| snapshot.inboxes.get(&key.inbox).is_some_and(|enforced| enforced.version == key.version));
+        let in_force =
+            |key: &Key| snapshot.inboxes.get(&key.inbox).is_some_and(|enforced| enforced.version == key.version);
+        let mut inner = self.lock();
+        inner.states.retain(|key, _| in_force(key));
+        inner.due.retain(|(_, key)| in_force(key));
     }
 
     /// Asks about one id that is due; whether there was one.
     pub(crate) fn step(&self, registry: &dyn Registry) -> bool {
         let at = self.clock.now().instant;
-        let Some((key, asked, said)) = take_due(&mut self.lock().states, at) else { return false };
-        let state = match ask(registry, &key, &asked.enforced) {
-            Ok(Some(resolution)) => {
-                let refused =
-                    matches!(&resolution, Resolution::Violates(why) if matches!(**why, Refusal::Incompatible(_)));
-                State::Known { resolution, until: refused.then_some(at + REFUSAL_BELIEVED) }
-            }
-            Ok(None) => State::Unknown(Unknown { before_last: asked.unknown.last, last: Some(at) }),
-            // Weather says nothing about the id; what was said before it still holds.
-            Err(weather) => {
-                let said = if *said == *weather.to_string() { said } else { weather.to_string().into() };
-                State::Due { asked: Asked { not_before: at + ASK_EVERY, ..asked }, said }
-            }
-        };
+        let Some((key, asked, said)) = self.lock().take_due(at) else { return false };
+        let answer = ask(registry, &key, &asked.enforced);
         let mut inner = self.lock();
         inner.answers += 1;
         // Dropped meanwhile: its contract version is no longer in force.
-        if let Some(known) = inner.states.get_mut(&key) {
-            *known = state;
+        if inner.states.contains_key(&key) {
+            match answer {
+                Ok(Some(resolution)) => {
+                    let refused =
+                        matches!(&resolution, Resolution::Violates(why) if matches!(**why, Refusal::Incompatible(_)));
+                    let until = refused.then_some(at + REFUSAL_BELIEVED);
+                    inner.states.insert(key, State::Known { resolution, until });
+                }
+                Ok(None) => {
+                    let unknown = Unknown { before_last: asked.unknown.last, last: Some(at) };
+                    inner.states.insert(key, State::Unknown(unknown));
+                }
+                // Weather says nothing about the id; what was said before it still holds.
+                Err(weather) => {
+                    let said = if *said == *weather.to_string() { said } else { weather.to_string().into() };
+                    inner.ask_for(key, Asked { not_before: at + ASK_EVERY, ..asked }, said);
+                }
+            }
         }
         self.changed.notify_all();
         true
@@ -212,38 +264,6 @@ impl Resolver {
                 drop(self.changed.wait_timeout(self.lock(), Duration::from_millis(20)));
             }
         }
-    }
-}
-
-/// Whether there is room for one more, if need be by forgetting what nobody asks about any more.
-fn make_room(states: &mut BTreeMap<Key, State>, now: Instant) -> bool {
-    if states.len() >= REMEMBERED {
-        let forgotten = |unknown: &Unknown| unknown.last.is_none_or(|last| last + UNKNOWN_KEPT < now);
-        states.retain(|_, state| !matches!(state, State::Unknown(unknown) if forgotten(unknown)));
-    }
-    if states.len() >= REMEMBERED {
-        let programs = states.values().filter(|state| matches!(state, State::Known { .. })).count();
-        if programs > REMEMBERED / 2 {
-            // Each that is still needed costs one look-up.
-            states.retain(|_, state| !matches!(state, State::Known { .. }));
-        }
-    }
-    states.len() < REMEMBERED
-}
-
-/// The one that is due for longest, so that none waits for ever behind others.
-fn take_due(states: &mut BTreeMap<Key, State>, now: Instant) -> Option<(Key, Asked, Arc<str>)> {
-    let due = |(key, state): (&Key, &State)| match state {
-        State::Due { asked, .. } if asked.not_before <= now => Some((asked.not_before, key.clone())),
-        _ => None,
-    };
-    let (_, key) = states.iter().filter_map(due).min()?;
-    let state = states.get_mut(&key)?;
-    let State::Due { said, asked: Asked { unknown, .. } } = &*state else { return None };
-    let (said, unknown) = (Arc::clone(said), *unknown);
-    match std::mem::replace(state, State::Asking { said: Arc::clone(&said), unknown }) {
-        State::Due { asked, .. } => Some((key, asked, said)),
-        _ => None,
     }
 }
 
