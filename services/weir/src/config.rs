@@ -6,6 +6,7 @@ use std::time::Duration;
 use runtime::config::{FlagValue, Key, Kind, Mistake, Mistakes, Settings, Sources};
 
 use crate::cli::{BrokerArgs, BrokerOptions, Cli, Command, GlobalArgs, ServeArgs, ServeOptions};
+use crate::connect;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -167,7 +168,7 @@ pub(crate) const KEYS: &[Key] = &[
         names::LOG,
         "WEIR_LOG",
         None,
-        Kind::Text,
+        Kind::LogFilter,
         "what is logged, like \"info\" or \"warn,enforcer=debug\"; without it $RUST_LOG, else info for roles and warn for commands",
     ),
     key(
@@ -197,7 +198,14 @@ pub(crate) fn read(cli: &Cli) -> Result<Settings, Mistakes> {
     let path = cli.global.config.clone().or_else(|| std::env::var_os("WEIR_CONFIG").map(PathBuf::from));
     let file = path.map(|path| read_file(&path).map(|text| (path, text))).transpose()?;
     let sources = Sources { file, known_env: &["WEIR_CONFIG"], flags: flags(cli), ..Sources::default() };
-    Settings::read(KEYS, &sources.with_process_env())
+    let (settings, mut mistakes) = Settings::gather(KEYS, &sources.with_process_env());
+    // What that file says wrong is told with the rest.
+    if let Some(path) = settings.text(names::CLIENT_PROPERTIES)
+        && let Err(Mistakes(more)) = connect::client_properties(Path::new(path))
+    {
+        mistakes.extend(more);
+    }
+    if mistakes.is_empty() { Ok(settings) } else { Err(Mistakes(mistakes)) }
 }
 
 fn read_file(path: &Path) -> Result<String, Mistakes> {

@@ -118,7 +118,11 @@ impl Connections {
     }
 }
 
-fn client_properties(path: &Path) -> Result<BTreeMap<String, String>, Mistakes> {
+/// The properties of a file as Kafka's own tools read it.
+///
+/// # Errors
+/// All its mistakes, by line.
+pub(crate) fn client_properties(path: &Path) -> Result<BTreeMap<String, String>, Mistakes> {
     let file = path.display();
     let mistake = |text: String| match text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
         Some((line, why)) => Mistake { place: format!("{file}:{line}"), text: why.to_owned() },

@@ -156,6 +156,15 @@ impl Settings {
     /// [`Mistakes`]: all of them. A variable that begins with `WEIR_` and is no setting is a warning only,
     /// because orchestrators add such variables of their own (a Kubernetes service named `weir` does).
     pub fn read(keys: &'static [Key], sources: &Sources) -> Result<Self, Mistakes> {
+        match Self::gather(keys, sources) {
+            (settings, mistakes) if mistakes.is_empty() => Ok(settings),
+            (_, mistakes) => Err(Mistakes(mistakes)),
+        }
+    }
+
+    /// The same where more mistakes are to be told with these: the settings that could be read, and what is wrong
+    /// with the others.
+    pub fn gather(keys: &'static [Key], sources: &Sources) -> (Self, Vec<Mistake>) {
         let mut reading = Reading { keys, entries: BTreeMap::new(), mistakes: Vec::new(), warnings: Vec::new() };
         reading.defaults();
         if let Some((path, text)) = &sources.file {
@@ -165,11 +174,7 @@ impl Settings {
         for flag in &sources.flags {
             reading.flag(flag);
         }
-        if reading.mistakes.is_empty() {
-            Ok(Self { entries: reading.entries, warnings: reading.warnings })
-        } else {
-            Err(Mistakes(reading.mistakes))
-        }
+        (Self { entries: reading.entries, warnings: reading.warnings }, reading.mistakes)
     }
 
     /// What is odd but no mistake.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tracing_subscriber::EnvFilter;
+
 /// The kind of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -11,6 +13,8 @@ pub enum Kind {
     Text,
     /// The path of a file or folder.
     Path,
+    /// What is logged, as `tracing-subscriber` reads it: `warn,enforcer=debug`.
+    LogFilter,
     /// What names of the backbone begin with: [`schemas::Prefix`].
     Prefix,
     /// An `http://` or `https://` URL.
@@ -82,6 +86,7 @@ impl Kind {
         match self {
             Self::Text => "give a text that is not empty".to_owned(),
             Self::Path => "give a path".to_owned(),
+            Self::LogFilter => "give levels like \"info\" or \"warn,enforcer=debug\"".to_owned(),
             Self::Prefix => "give 1 to 30 of a-z, 0-9 and -".to_owned(),
             Self::Url => "give a URL like \"http://127.0.0.1:8081\"".to_owned(),
             Self::Listen => "give an address and a port like \"127.0.0.1:8081\"".to_owned(),
@@ -102,6 +107,7 @@ impl Kind {
     pub fn read(self, text: &str) -> Result<Value, String> {
         let read = match self {
             Self::Text | Self::Path => (!text.is_empty()).then(|| Value::Text(text.to_owned())),
+            Self::LogFilter => EnvFilter::try_new(text).ok().map(|_| Value::Text(text.to_owned())),
             Self::Prefix => text.parse::<schemas::Prefix>().ok().map(|_| Value::Text(text.to_owned())),
             Self::Url => is_url(text).then(|| Value::Text(text.trim_end_matches('/').to_owned())),
             Self::Listen => text.parse::<SocketAddr>().ok().map(|_| Value::Text(text.to_owned())),
@@ -156,6 +162,7 @@ mod tests {
             (Kind::Url, "http://"),
             (Kind::Listen, "localhost:8081"),
             (Kind::Text, ""),
+            (Kind::LogFilter, "enforcer=loud"),
             (Kind::Prefix, "Second_One"),
         ] {
             assert!(kind.read(text).is_err(), "{text}");
