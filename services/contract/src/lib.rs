@@ -16,6 +16,7 @@ pub mod cel;
 mod model;
 pub mod odcs;
 pub mod program;
+pub mod received;
 mod stored;
 
 pub use model::{

@@ -2,21 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use broker::{Batch, Record, Route};
-use contract::program::{Statistics, key_fault_of_tombstone};
-use contract::{Context, Deletes, KeyKind, KeyProgram, KeySchema, Program, Scratch, Severity, Verdict, Violation};
+use contract::program::Statistics;
+use contract::received::{self, Judgement, Received, Schemas, Written};
+use contract::{KeyKind, KeyProgram, Program, Scratch, Severity, Verdict, Violation};
 use schemas::{Frame, Offset, SchemaId, TopicPartition};
 
 use crate::catalog::Enforced;
 use crate::clock::Now;
 use crate::first_seen::FirstSeen;
 use crate::reasons;
-use crate::resolver::{Part, Refusal, Resolution, Resolver};
+use crate::resolver::{Part, Resolution, Resolver};
 
-/// The headers in which Confluent's newer serializers put a schema's id.
-const VALUE_ID_HEADER: &str = "__value_schema_id";
-const KEY_ID_HEADER: &str = "__key_schema_id";
 /// Most schemas asked for on behalf of records behind one that waits, per partition and batch: what is
 /// behind them is asked for when they have their answers.
 const ASKED_AHEAD: usize = 1_000;
@@ -60,11 +59,15 @@ pub(crate) struct Judged {
     pub(crate) last: Offset,
     /// Schemas asked for on behalf of records behind the one that waits.
     asked_ahead: usize,
-    /// The writer schema met last and its program: records of a producer follow each other, and need not
-    /// each ask the resolver that all lanes share.
-    program: Option<(SchemaId, Arc<Program>)>,
-    /// The same for keys.
-    key_program: Option<(SchemaId, Arc<KeyProgram>)>,
+    met: Met,
+}
+
+/// The writer schemas met last, of values and of keys: records of a producer follow each other, and need not each
+/// ask the resolver that all lanes share.
+#[derive(Default)]
+struct Met {
+    value: Option<(SchemaId, Arc<Program>)>,
+    key: Option<(SchemaId, Arc<KeyProgram>)>,
 }
 
 impl Judged {
@@ -78,8 +81,7 @@ impl Judged {
             waits_for_schema: false,
             last: Offset(-1),
             asked_ahead: 0,
-            program: None,
-            key_program: None,
+            met: Met::default(),
         }
     }
 
@@ -135,21 +137,42 @@ pub(crate) fn judge<'a>(
     Outcome { routes, partitions }
 }
 
-/// What is known of a record's key before it is judged.
-enum Key {
-    /// The contract does not ask for its schema, or it has none.
-    Plain,
-    Known(Arc<KeyProgram>),
-    Refused(String),
-    Wait(Arc<str>),
+/// The schemas of one record.
+struct Asking<'a> {
+    resolver: &'a Resolver,
+    enforced: &'a Arc<Enforced>,
+    /// When the record was first polled: before a wait, or now.
+    seen: Instant,
+    met: &'a mut Met,
 }
 
-impl Key {
-    fn schema(&self) -> Option<KeySchema<'_>> {
-        match self {
-            Self::Known(program) => Some(KeySchema::Known(program)),
-            Self::Refused(why) => Some(KeySchema::Refused(why)),
-            Self::Plain | Self::Wait(_) => None,
+impl Schemas for Asking<'_> {
+    fn of_value(&mut self, id: SchemaId) -> Written<Program> {
+        if let Some((_, program)) = self.met.value.take_if(|(known, _)| *known == id) {
+            return Written::Readable(program);
+        }
+        match self.resolver.resolve(id, Part::Value, self.enforced, self.seen) {
+            Resolution::Value(program) => Written::Readable(program),
+            Resolution::Violates(refusal) => Written::Refused(refusal),
+            Resolution::Wait(why) => Written::Unknown(why),
+            Resolution::Key(_) => Written::Unknown("its schema was looked up as a key's".into()),
+        }
+    }
+
+    fn of_key(&mut self, id: SchemaId) -> Written<KeyProgram> {
+        if let Some((known, program)) = &self.met.key
+            && *known == id
+        {
+            return Written::Readable(Arc::clone(program));
+        }
+        match self.resolver.resolve(id, Part::Key, self.enforced, self.seen) {
+            Resolution::Key(program) => {
+                self.met.key = Some((id, Arc::clone(&program)));
+                Written::Readable(program)
+            }
+            Resolution::Violates(refusal) => Written::Refused(refusal),
+            Resolution::Wait(why) => Written::Unknown(why),
+            Resolution::Value(_) => Written::Unknown("its key's schema was looked up as a value's".into()),
         }
     }
 }
@@ -171,46 +194,31 @@ impl Judge<'_> {
         if let Some(refused) = known.refused.get(&record.offset) {
             return self.refused_by_broker(record, known, judged, refused);
         }
-        let key = self.key(index, record, known, judged);
-        let Some(value) = record.value else { return self.without_value(record, known, judged, &key) };
-        let framed = match Frame::parse(value) {
-            Ok(framed) => framed,
-            Err(why) => {
-                let in_header = self.has_header(index, VALUE_ID_HEADER);
-                return self.outside(record, known, judged, reasons::not_framed(known.enforced, why, value, in_header));
+        let has_header = |name: &str| self.batch.headers(index).iter().any(|(known, _)| known == name);
+        let received = Received { key: record.key, value: record.value, has_header: &has_header };
+        let enforced = known.enforced;
+        let seen = self.seen(record, known);
+        let mut schemas = Asking { resolver: self.resolver, enforced, seen, met: &mut judged.met };
+        let contract = &enforced.contract;
+        match received::judge(contract, &received, &mut schemas, self.now.wall, self.scratch, &mut judged.statistics) {
+            Judgement::CannotTell(why) => judged.wait(&why),
+            Judgement::Outside(violation) => {
+                consumed(record, known, judged);
+                self.held(record, known, &[violation], 1)
             }
-        };
-        let known_program = judged.program.take().filter(|(id, _)| *id == framed.schema);
-        let resolution = match known_program {
-            Some((_, program)) => Resolution::Value(program),
-            None => self.resolver.resolve(framed.schema, Part::Value, known.enforced, self.seen(record, known)),
-        };
-        match (resolution, &key) {
-            (Resolution::Wait(why), _) => judged.wait(&why),
-            (_, Key::Wait(why)) => judged.wait(why),
-            (Resolution::Violates(refusal), _) => {
-                judged.schema_ids.insert(framed.schema);
-                let unknown = *refusal == Refusal::UnknownId;
-                let violation = if unknown && self.has_header(index, VALUE_ID_HEADER) {
-                    reasons::id_in_header(known.enforced, value)
-                } else {
-                    reasons::refused(framed.schema, &refusal)
-                };
-                self.outside(record, known, judged, violation)
+            Judgement::Deletes => {
+                consumed(record, known, judged);
+                Route::Forward
             }
-            (Resolution::Value(program), key) => {
-                consumed(record, judged);
-                judged.schema_ids.insert(framed.schema);
-                let context = Context { key: record.key, key_schema: key.schema(), now: self.now.wall };
-                let verdict = program.judge(framed.body, &context, self.scratch, Some(&mut judged.statistics));
+            Judgement::Judged(verdict, program) => {
+                let id = consumed(record, known, judged);
                 let route = match verdict {
                     Verdict::Conforms => Route::Forward,
                     Verdict::Violates => self.quarantine(record, known, &program),
                 };
-                judged.program = Some((framed.schema, program));
+                judged.met.value = id.map(|id| (id, program));
                 route
             }
-            (Resolution::Key(_), _) => judged.wait("its schema was looked up as a key's"),
         }
     }
 
@@ -232,43 +240,9 @@ impl Judge<'_> {
         }
     }
 
-    /// What is known of the key's schema, where the contract asks for an Avro key.
-    fn key(&self, index: usize, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged) -> Key {
-        if known.enforced.contract.settings.key.kind != KeyKind::Avro {
-            return Key::Plain;
-        }
-        let Some(bytes) = record.key else { return Key::Plain };
-        let Ok(framed) = Frame::parse(bytes) else {
-            return if self.has_header(index, KEY_ID_HEADER) {
-                Key::Refused(reasons::KEY_ID_IN_HEADER.to_owned())
-            } else {
-                Key::Plain
-            };
-        };
-        judged.schema_ids.insert(framed.schema);
-        if let Some((id, program)) = &judged.key_program
-            && *id == framed.schema
-        {
-            return Key::Known(Arc::clone(program));
-        }
-        match self.resolver.resolve(framed.schema, Part::Key, known.enforced, self.seen(record, known)) {
-            Resolution::Key(program) => {
-                judged.key_program = Some((framed.schema, Arc::clone(&program)));
-                Key::Known(program)
-            }
-            Resolution::Violates(refusal) => Key::Refused(reasons::key_refused(framed.schema, &refusal)),
-            Resolution::Wait(why) => Key::Wait(why),
-            Resolution::Value(_) => Key::Wait("its key's schema was looked up as a value's".into()),
-        }
-    }
-
     /// When a record was first polled: before a wait, or now.
-    fn seen(&self, record: &Record<'_>, known: &Partition<'_>) -> std::time::Instant {
+    fn seen(&self, record: &Record<'_>, known: &Partition<'_>) -> Instant {
         known.first_seen.of(record.offset).unwrap_or(self.now.instant)
-    }
-
-    fn has_header(&self, index: usize, name: &str) -> bool {
-        self.batch.headers(index).iter().any(|(known, _)| known == name)
     }
 
     fn refused_by_broker(
@@ -279,46 +253,23 @@ impl Judge<'_> {
         refused: &Refused,
     ) -> Route {
         let violation = reasons::broker_refused(&refused.why);
+        consumed(record, known, judged);
+        judged.statistics.count_outside(&violation.rule, violation.severity == Severity::Error);
         if !refused.twice {
-            return self.outside(record, known, judged, violation);
+            return self.held(record, known, &[violation], 1);
         }
-        consumed(record, judged);
-        judged.statistics.count_outside(&violation.rule, true);
         tracing::error!(inbox = %known.enforced.inbox, offset = %record.offset, refused.why, "quarantine refused a record too: it stays in the inbox only");
         Route::Withhold
-    }
-
-    fn without_value(&self, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged, key: &Key) -> Route {
-        let contract = &known.enforced.contract;
-        let allowed = contract.settings.deletes == Deletes::Tombstone;
-        let has_key = record.key.is_some_and(|key| !key.is_empty());
-        if !allowed || !has_key {
-            return self.outside(record, known, judged, reasons::tombstone(has_key, allowed));
-        }
-        if let Key::Wait(why) = key {
-            return judged.wait(why);
-        }
-        let context = Context { key: record.key, key_schema: key.schema(), now: self.now.wall };
-        match key_fault_of_tombstone(contract, &context) {
-            Some(message) => self.outside(record, known, judged, reasons::key(message)),
-            None => {
-                consumed(record, judged);
-                Route::Forward
-            }
-        }
-    }
-
-    /// A violation found before any program ran.
-    fn outside(&self, record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged, violation: Violation) -> Route {
-        consumed(record, judged);
-        judged.statistics.count_outside(&violation.rule, violation.severity == Severity::Error);
-        Route::Quarantine(Box::new(reasons::headers(known.enforced, self.source(record), record, &[violation], 1)))
     }
 
     fn quarantine(&self, record: &Record<'_>, known: &Partition<'_>, program: &Program) -> Route {
         let violations = self.scratch.violations();
         let enforced = |rule: usize| program.rules().get(rule).is_some_and(|info| info.severity == Severity::Error);
         let total = self.scratch.hits().filter(|(rule, _)| enforced(*rule)).map(|(_, count)| count as usize).sum();
+        self.held(record, known, violations, total)
+    }
+
+    fn held(&self, record: &Record<'_>, known: &Partition<'_>, violations: &[Violation], total: usize) -> Route {
         Route::Quarantine(Box::new(reasons::headers(known.enforced, self.source(record), record, violations, total)))
     }
 
@@ -327,8 +278,16 @@ impl Judge<'_> {
     }
 }
 
-fn consumed(record: &Record<'_>, judged: &mut Judged) {
+/// Counts a record that has a verdict; returns the id of its value's schema.
+fn consumed(record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged) -> Option<SchemaId> {
     let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
     judged.records += 1;
     judged.bytes += bytes as u64;
+    let framed = |bytes: Option<&[u8]>| bytes.and_then(|bytes| Frame::parse(bytes).ok()).map(|framed| framed.schema);
+    if known.enforced.contract.settings.key.kind == KeyKind::Avro {
+        judged.schema_ids.extend(framed(record.key));
+    }
+    let id = framed(record.value);
+    judged.schema_ids.extend(id);
+    id
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Lookup, Registered, Registry, Weather};
 use contract::avro::Schema;
+use contract::received::Refusal;
 use contract::{KeyProgram, Program};
 use schemas::{SchemaId, Subject, Topic, Version};
 
@@ -57,19 +58,6 @@ pub(crate) enum Resolution {
     Violates(Arc<Refusal>),
     /// Not known yet: the record waits, for this reason.
     Wait(Arc<str>),
-}
-
-/// Why everything written with a schema is a violation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The registry does not know the id.
-    UnknownId,
-    /// The schema is no Avro schema that can be read.
-    NotAvro(String),
-    /// It cannot be resolved to the contract's.
-    Unresolvable(String),
-    /// The registry refuses it under the product's subject.
-    Incompatible(String),
 }
 
 #[derive(Debug)]

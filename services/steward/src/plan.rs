@@ -9,6 +9,7 @@ use broker::{CompatibilityLevel, NewTopic};
 use contract::{Contract, KeyKind};
 use schemas::{ProductEntry, ProductId, ProductState, Subject, Topic, Version};
 
+use crate::backtest::BackTest;
 use crate::evolution::Change;
 
 /// The level of every subject that Weir registers: within a major, everybody can read everything.
@@ -160,8 +161,8 @@ pub struct ProductPlan {
     pub problems: Vec<String>,
     /// Problems that `--allow-breaking` lifts.
     pub breaking: Vec<String>,
-    /// `(would be held back, of the latest records)`, where something tightens.
-    pub held_back: Option<(u64, u64)>,
+    /// What the latest records say, where something tightens.
+    pub held_back: Option<BackTest>,
     /// It goes back to the version before.
     pub rollback: bool,
     /// What the catalog said when the plan was made.

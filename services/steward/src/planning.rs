@@ -232,7 +232,7 @@ impl Steward {
             if !plan.rollback && plan.contract.version.minor == old.version.minor {
                 plan.problems.push(format!("it asks more of producers than {}; raise the minor", old.version));
             }
-            plan.held_back = self.held_back(&topics::inbox(&self.names, &plan.contract), old, &plan.contract)?;
+            plan.held_back = self.held_back(old, &plan.contract)?;
         }
         Ok(())
     }

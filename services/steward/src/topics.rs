@@ -105,6 +105,11 @@ pub(crate) fn inbox(names: &Names, contract: &Contract) -> Topic {
     contract.settings.inbox_topic.clone().unwrap_or_else(own)
 }
 
+/// The topic that a contract's consumers read.
+pub(crate) fn product(names: &Names, contract: &Contract) -> Topic {
+    names.topic(Companion::Product, &contract.product, contract.version.major())
+}
+
 fn settings(companion: Companion, contract: &Contract, before: Before) -> BTreeMap<&'static str, Demand> {
     let asked = &contract.settings;
     // A team's own inbox keeps its limit, whatever the contract says.

@@ -98,9 +98,9 @@ pub(crate) enum Command {
     /// Look at what was held back, and why
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Judge the records of a file by a contract, offline
+    /// Judge the records of a file or a topic by a contract, without touching anything
     #[command(
-        after_help = "Example:\n  weir check --contract contracts/orders/lines/contract.odcs.yaml --file lines.csv"
+        after_help = "Examples:\n  weir check --contract contracts/orders/lines/contract.odcs.yaml --file lines.csv\n  weir check --contract contracts/orders/lines/contract.odcs.yaml --topic legacy-orders --since 1d"
     )]
     Check(CheckArgs),
     /// See which products there are
@@ -268,8 +268,17 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) contract: PathBuf,
     /// The records; - reads standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "topic")]
+    pub(crate) file: Option<PathBuf>,
+    /// The records of a topic, any topic; it is only read: no group is joined, nothing is committed
+    #[arg(long, conflicts_with_all = ["file", "format", "nulls"])]
+    pub(crate) topic: Option<String>,
+    /// Of a topic, only the records of so long: 30m, 12h, 1d
+    #[arg(long, value_name = "TIME", requires = "topic", conflicts_with = "last", value_parser = parse_age)]
+    pub(crate) since: Option<Duration>,
+    /// Of a topic, only what has the latest N offsets
+    #[arg(long, value_name = "N", requires = "topic")]
+    pub(crate) last: Option<u64>,
     /// Their format; by default what the file's name ends in
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
@@ -458,8 +467,19 @@ pub(crate) enum Until {
     End,
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    match runtime::config::Kind::Duration(Duration::from_secs(86_400)).read(text)? {
+    parse_up_to(DAY, text)
+}
+
+/// How old data may be.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    parse_up_to(DAY * 36_500, text)
+}
+
+fn parse_up_to(most: Duration, text: &str) -> Result<Duration, String> {
+    match runtime::config::Kind::Duration(most).read(text)? {
         runtime::config::Value::Duration(time) => Ok(time),
         _ => Err("give a length of time".to_owned()),
     }

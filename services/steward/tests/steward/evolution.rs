@@ -1,7 +1,7 @@
 //! Who is hurt by a change decides what it takes: a major, a minor, or a reason.
 
 use schemas::ProductId;
-use steward::{Effect, StewardError};
+use steward::{Effect, Span, StewardError};
 
 use crate::world::{Draft, World, carry_out, readings};
 
@@ -94,7 +94,16 @@ fn tightening_takes_a_minor_and_says_what_it_would_have_held_back() {
         ["meter.readings: it asks more of producers than 1.0.0; raise the minor"]
     );
     let plan = world.plan(&[tighter.version("1.1.0")]);
-    assert_eq!(plan.products[0].held_back, Some((3, 10)), "0, 1 and 2; −1 is held back already");
+    let test = plan.products[0].held_back.as_ref().expect("the inbox is there");
+    assert_eq!((test.held_back, test.of), (3, 10), "0, 1 and 2; −1 is held back already");
+    let rules: Vec<_> = test.rules.iter().map(|(rule, records)| (rule.as_str(), *records)).collect();
+    assert_eq!(rules, [("value:minimum", 3)]);
+    let topic = schemas::Topic::existing("inbox.meter.readings.v1");
+    let audit = world.steward("a").audit(&plan.products[0].contract, &topic, Span::All, &mut |_, _| {}).unwrap();
+    assert_eq!((audit.records, audit.held_back), (10, 4));
+    assert_eq!(audit.broken.values().map(|broken| broken.records).sum::<u64>(), 4);
+    let last = world.steward("a").audit(&plan.products[0].contract, &topic, Span::Last(8), &mut |_, _| {}).unwrap();
+    assert!((1..=8).contains(&last.records), "{}", last.records);
     carry_out(&world.steward("a"), &plan, None).unwrap();
     assert_eq!(world.version("meter.readings"), "1.1.0");
     let harmless = world.plan(&[readings().version("1.1.1").value("minimum: 3")]);
@@ -133,7 +142,8 @@ fn a_rollback_that_hurts_nobody_who_reads_needs_no_reason() {
     carry_out(&world.steward("a"), &plan, Some("sensors drift")).unwrap();
     world.produce(&[-1, 1]);
     let plan = world.steward("a").plan_rollback(&"meter.readings".parse().unwrap(), None).unwrap();
-    assert_eq!(plan.products[0].held_back, Some((1, 2)));
+    let test = plan.products[0].held_back.as_ref().expect("the inbox is there");
+    assert_eq!((test.held_back, test.of), (1, 2));
     rollback(&world, None).unwrap();
     assert_eq!(world.version("meter.readings"), "1.0.0");
     assert_eq!(world.audit().pop().unwrap(), ("rollback".to_owned(), "version 1.0.0".to_owned()));

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use serde_json::json;
-use steward::{Applied, ApplyOptions, Effect, Plan, StewardError};
+use steward::{Applied, ApplyOptions, BackTest, Effect, Plan, StewardError};
 
 use super::backbone::{Backbone, failed, named};
 use super::validate::load_whole;
@@ -41,6 +41,13 @@ pub(crate) fn rollback(global: &Global, args: &RollbackArgs) -> Result<Outcome, 
     carry_out(global, &backbone, &plan, &args.breaking, args.timeout)
 }
 
+/// What the back-test found, as a sentence.
+fn would_be_held_back(test: &BackTest) -> String {
+    let rules: Vec<_> = test.rules.iter().map(|(rule, records)| format!("{rule} {records}")).collect();
+    let by = if rules.is_empty() { String::new() } else { format!(": {}", rules.join(", ")) };
+    format!("{} of the latest {} records would be held back{by}", test.held_back, test.of)
+}
+
 fn carry_out(
     global: &Global,
     backbone: &Backbone,
@@ -52,8 +59,8 @@ fn carry_out(
         for change in product.changes.iter().filter(|change| change.effect != Effect::Harmless) {
             global.out.say(&format!("{}: {}", product.product(), change.what));
         }
-        if let Some((held, of)) = product.held_back {
-            global.out.say(&format!("{}: {held} of the latest {of} records would be held back", product.product()));
+        if let Some(test) = &product.held_back {
+            global.out.say(&format!("{}: {}", product.product(), would_be_held_back(test)));
         }
     }
     if plan.products.iter().any(steward::ProductPlan::is_destructive) && !global.yes && !confirmed(global, plan)? {
@@ -131,8 +138,8 @@ fn show(global: &Global, plan: &Plan) -> Result<(), CliError> {
                 };
                 global.out.line(&format!("    {whom}: {}", change.what))?;
             }
-            if let Some((held, of)) = product.held_back {
-                global.out.line(&format!("    {held} of the latest {of} records would be held back"))?;
+            if let Some(test) = &product.held_back {
+                global.out.line(&format!("    {}", would_be_held_back(test)))?;
             }
             for problem in product.problems.iter().chain(&product.breaking) {
                 global.out.line(&format!("  ! {problem}"))?;
@@ -143,7 +150,7 @@ fn show(global: &Global, plan: &Plan) -> Result<(), CliError> {
         }
         return Ok(());
     }
-    let mut rows = Rows::new(&["product", "version", "actions", "changes", "held_back", "of", "problems"]);
+    let mut rows = Rows::new(&["product", "version", "actions", "changes", "held_back", "of", "by_rule", "problems"]);
     for product in &plan.products {
         let actions: Vec<_> = product.actions.iter().map(|action| format!("{} {action}", action.symbol())).collect();
         let changes: Vec<_> = product.changes.iter().map(|change| change.what.clone()).collect();
@@ -153,8 +160,9 @@ fn show(global: &Global, plan: &Plan) -> Result<(), CliError> {
             json!(product.contract.version),
             json!(actions),
             json!(changes),
-            json!(product.held_back.map(|(held, _)| held)),
-            json!(product.held_back.map(|(_, of)| of)),
+            json!(product.held_back.as_ref().map(|test| test.held_back)),
+            json!(product.held_back.as_ref().map(|test| test.of)),
+            json!(product.held_back.as_ref().map(|test| &test.rules)),
             json!(problems),
         ]);
     }

@@ -1,4 +1,4 @@
-//! `weir check`: the enforcer's verdicts on a file, offline, for a domain's own CI.
+//! `weir check`: the enforcer's verdicts on a file, offline, for a domain's own CI, or on what is in a topic.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use files::{FileFormat, Options, Row, Rows};
 use schemas::{SchemaId, Timestamp};
 use serde_json::{Value, json};
 
+use super::audit;
 use super::backbone::failed;
 use super::validate::load_whole;
 use crate::cli::CheckArgs;
@@ -19,7 +20,8 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError
     let loaded = load_whole(global, std::slice::from_ref(&args.contract))?;
     let contract = loaded.contracts.into_iter().next().map(|sourced| sourced.contract);
     let contract = contract.ok_or_else(|| CliError::Usage(format!("{} holds no contract", args.contract.display())))?;
-    let rows = open(&args.file, args.format, &args.nulls, &contract)?;
+    let Some(file) = &args.file else { return audit::run(global, args, &contract) };
+    let rows = open(file, args.format, &args.nulls, &contract)?;
     let mut judge = Judge::new(&contract)?;
     let (mut records, mut bad) = (0_u64, 0_u64);
     let mut list = List::new(global.out);

@@ -1,6 +1,7 @@
 //! What each command does: one file per command.
 
 pub(crate) mod apply;
+pub(crate) mod audit;
 pub(crate) mod backbone;
 pub(crate) mod broker;
 pub(crate) mod check;

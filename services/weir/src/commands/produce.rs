@@ -348,7 +348,7 @@ fn progress(doing: &'static str) -> ProgressBar {
 }
 
 /// 336764 as 336,764.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -1,0 +1,152 @@
+//! `weir check --topic`: what a contract says of the records that are in a topic already. Reads only.
+
+use std::sync::Arc;
+
+use contract::Contract;
+use contract::program::sketch::{Distinct, Histogram};
+use indicatif::{ProgressBar, ProgressStyle};
+use schemas::{FieldQuality, Timestamp, Topic};
+use serde_json::{Value, json};
+use steward::{Audit, Span};
+
+use super::backbone::{Backbone, failed};
+use super::produce::thousands;
+use super::shown::time;
+use crate::cli::CheckArgs;
+use crate::output::{Format, Rows};
+use crate::{CliError, Global, Outcome};
+
+const DAY_MS: f64 = 86_400_000.0;
+
+/// Judges the records of the topic that the arguments name.
+pub(crate) fn run(global: &Global, args: &CheckArgs, contract: &Arc<Contract>) -> Result<Outcome, CliError> {
+    let topic = Topic::existing(args.topic.as_deref().unwrap_or_default());
+    let span = match (args.since, args.last) {
+        (Some(since), _) => {
+            let ago = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+            Span::Since(Timestamp(Timestamp::now().0.saturating_sub(ago)))
+        }
+        (None, Some(last)) => Span::Last(last),
+        (None, None) => Span::All,
+    };
+    let backbone = Backbone::connect(global)?;
+    let style = ProgressStyle::with_template("{spinner} {msg} {human_pos} of {human_len} {eta} left");
+    let bar = ProgressBar::new(0).with_message("judging");
+    let bar = if let Ok(style) = style { bar.with_style(style) } else { bar };
+    let audit = backbone.steward().audit(contract, &topic, span, &mut |read, of| {
+        bar.set_length(of);
+        bar.set_position(read);
+    });
+    bar.finish_and_clear();
+    let audit = audit.map_err(failed)?;
+    let found = if audit.held_back == 0 { Outcome::Done } else { Outcome::Found };
+    if global.out.format() == Format::Table {
+        table(global, contract, &topic, audit)?;
+    } else {
+        global.out.json(&whole(contract, &topic, audit))?;
+    }
+    Ok(found)
+}
+
+/// Records a day, where the records span any time.
+fn per_day(records: u64, audit: &Audit) -> Option<f64> {
+    let (first, last) = audit.span?;
+    let span = (last.0 - first.0) as f64;
+    (span > 0.0).then(|| (records as f64 * DAY_MS / span * 10.0).round() / 10.0)
+}
+
+fn table(global: &Global, contract: &Contract, topic: &Topic, audit: Audit) -> Result<(), CliError> {
+    let at = |moment| time(moment).as_str().unwrap_or("?").to_owned();
+    let span = audit.span.map_or(String::new(), |(first, last)| format!(" from {} to {}", at(first), at(last)));
+    let a_day = per_day(audit.held_back, &audit).map_or(String::new(), |day| format!(", {day} a day"));
+    let out = global.out;
+    out.line(&format!(
+        "{topic}, judged by {} {}: {} records{span}",
+        contract.product,
+        contract.version,
+        thousands(audit.records)
+    ))?;
+    out.line(&format!("{} would be held back{a_day}", thousands(audit.held_back)))?;
+    if !audit.broken.is_empty() {
+        let mut rows = Rows::new(&["rule", "records", "per_day", "example", "field", "value", "message"]);
+        for (rule, broken) in &audit.broken {
+            let example = &broken.example;
+            rows.push([
+                json!(rule),
+                json!(broken.records),
+                json!(per_day(broken.records, &audit)),
+                json!(format!("{}/{}", example.source.partition, example.offset)),
+                json!(example.path),
+                json!(example.value),
+                json!(example.message),
+            ]);
+        }
+        out.line("")?;
+        out.rows(&rows)?;
+    }
+    let mut rows = Rows::new(&["field", "values", "nulls", "distinct", "min", "median", "p95", "max"]);
+    for field in fields(audit) {
+        let of = |name: &str| field[name].clone();
+        rows.push(["field", "values", "nulls", "distinct", "min", "median", "p95", "max"].map(of));
+    }
+    out.line("")?;
+    out.rows(&rows)
+}
+
+fn whole(contract: &Contract, topic: &Topic, audit: Audit) -> Value {
+    let rules: Vec<_> = audit
+        .broken
+        .iter()
+        .map(|(rule, broken)| {
+            let example = &broken.example;
+            json!({
+                "rule": rule,
+                "records": broken.records,
+                "per_day": per_day(broken.records, &audit),
+                "example": {
+                    "partition": example.source.partition,
+                    "offset": example.offset,
+                    "path": example.path,
+                    "value": example.value,
+                    "message": example.message,
+                },
+            })
+        })
+        .collect();
+    json!({
+        "product": contract.product,
+        "version": contract.version,
+        "topic": topic,
+        "records": audit.records,
+        "held_back": audit.held_back,
+        "held_back_per_day": per_day(audit.held_back, &audit),
+        "first": audit.span.map(|(first, _)| time(first)),
+        "last": audit.span.map(|(_, last)| time(last)),
+        "schemas": audit.schemas.iter().map(|(id, values)| json!({"id": id, "values": values})).collect::<Vec<_>>(),
+        "rules": rules,
+        "fields": fields(audit),
+    })
+}
+
+/// The profile of each field of the records that a program could read.
+fn fields(audit: Audit) -> Vec<Value> {
+    let (_, fields, _) = audit.statistics.into_event_parts();
+    fields.iter().map(field).collect()
+}
+
+fn field(field: &FieldQuality) -> Value {
+    let distinct = field.distinct.as_deref().and_then(Distinct::from_bytes).map(|sketch| sketch.estimate().round());
+    let mut histogram = Histogram::default();
+    histogram.merge(&field.histogram);
+    let quantile = |q: f64| histogram.quantile(q);
+    json!({
+        "field": field.path,
+        "values": field.count,
+        "nulls": field.nulls,
+        "distinct": distinct,
+        "min": field.min,
+        "median": quantile(0.5),
+        "p95": quantile(0.95),
+        "max": field.max,
+    })
+}
