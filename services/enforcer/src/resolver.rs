@@ -218,27 +218,27 @@ impl Resolver {
     pub(crate) fn step(&self, registry: &dyn Registry) -> bool {
         let at = self.clock.now().instant;
         let Some((key, asked, said)) = self.lock().take_due(at) else { return false };
-        let answer = ask(registry, &key, &asked.enforced);
+        let state = match ask(registry, &key, &asked.enforced) {
+            Ok(Some(resolution)) => {
+                let refused =
+                    matches!(&resolution, Resolution::Violates(why) if matches!(**why, Refusal::Incompatible(_)));
+                State::Known { resolution, until: refused.then_some(at + REFUSAL_BELIEVED) }
+            }
+            Ok(None) => State::Unknown(Unknown { before_last: asked.unknown.last, last: Some(at) }),
+            // Weather says nothing about the id; what was said before it still holds.
+            Err(weather) => {
+                let said = if *said == *weather.to_string() { said } else { weather.to_string().into() };
+                State::Due { asked: Asked { not_before: at + ASK_EVERY, ..asked }, said }
+            }
+        };
         let mut inner = self.lock();
         inner.answers += 1;
-        // Dropped meanwhile: its contract version is no longer in force.
-        if inner.states.contains_key(&key) {
-            match answer {
-                Ok(Some(resolution)) => {
-                    let refused =
-                        matches!(&resolution, Resolution::Violates(why) if matches!(**why, Refusal::Incompatible(_)));
-                    let until = refused.then_some(at + REFUSAL_BELIEVED);
-                    inner.states.insert(key, State::Known { resolution, until });
-                }
-                Ok(None) => {
-                    let unknown = Unknown { before_last: asked.unknown.last, last: Some(at) };
-                    inner.states.insert(key, State::Unknown(unknown));
-                }
-                // Weather says nothing about the id; what was said before it still holds.
-                Err(weather) => {
-                    let said = if *said == *weather.to_string() { said } else { weather.to_string().into() };
-                    inner.ask_for(key, Asked { not_before: at + ASK_EVERY, ..asked }, said);
-                }
+        let Inner { states, due, .. } = &mut *inner;
+        // Dropped meanwhile where it is not there: its contract version is no longer in force.
+        if let Some(known) = states.get_mut(&key) {
+            *known = state;
+            if let State::Due { asked, .. } = known {
+                due.insert((asked.not_before, key));
             }
         }
         self.changed.notify_all();
