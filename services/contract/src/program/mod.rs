@@ -64,7 +64,7 @@ pub struct Program {
 
 /// Why records written with a schema can never be read with the contract's, in a sentence, with the path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {why}")]
+#[error("{}{why}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
 pub struct Unresolvable {
     /// The place in the contract's schema; empty for the record itself.
     pub path: String,

@@ -17,6 +17,8 @@ use crate::output::{Format, Rows};
 use crate::{CliError, Global, Outcome};
 
 const DAY_MS: f64 = 86_400_000.0;
+/// Of a shorter time nobody should conclude what a day brings.
+const HOUR_MS: f64 = 3_600_000.0;
 
 /// Judges the records of the topic that the arguments name.
 pub(crate) fn run(global: &Global, args: &CheckArgs, contract: &Arc<Contract>) -> Result<Outcome, CliError> {
@@ -48,11 +50,11 @@ pub(crate) fn run(global: &Global, args: &CheckArgs, contract: &Arc<Contract>) -
     Ok(found)
 }
 
-/// Records a day, where the records span any time.
+/// Records a day, where the records span an hour at least.
 fn per_day(records: u64, audit: &Audit) -> Option<f64> {
     let (first, last) = audit.span?;
     let span = (last.0 - first.0) as f64;
-    (span > 0.0).then(|| (records as f64 * DAY_MS / span * 10.0).round() / 10.0)
+    (span >= HOUR_MS).then(|| (records as f64 * DAY_MS / span * 10.0).round() / 10.0)
 }
 
 fn table(global: &Global, contract: &Contract, topic: &Topic, audit: Audit) -> Result<(), CliError> {
@@ -68,12 +70,13 @@ fn table(global: &Global, contract: &Contract, topic: &Topic, audit: Audit) -> R
     ))?;
     out.line(&format!("{} would be held back{a_day}", thousands(audit.held_back)))?;
     if !audit.broken.is_empty() {
-        let mut rows = Rows::new(&["rule", "records", "per_day", "example", "field", "value", "message"]);
+        let mut rows = Rows::new(&["rule", "records", "share", "per_day", "example", "field", "value", "message"]);
         for (rule, broken) in &audit.broken {
             let example = &broken.example;
             rows.push([
                 json!(rule),
                 json!(broken.records),
+                json!(format!("{:.2} %", broken.records as f64 * 100.0 / audit.records.max(1) as f64)),
                 json!(per_day(broken.records, &audit)),
                 json!(format!("{}/{}", example.source.partition, example.offset)),
                 json!(example.path),
@@ -85,7 +88,11 @@ fn table(global: &Global, contract: &Contract, topic: &Topic, audit: Audit) -> R
         out.rows(&rows)?;
     }
     let mut rows = Rows::new(&["field", "values", "nulls", "distinct", "min", "median", "p95", "max"]);
-    for field in fields(audit) {
+    let fields = fields(audit);
+    if fields.is_empty() {
+        return Ok(());
+    }
+    for field in fields {
         let of = |name: &str| field[name].clone();
         rows.push(["field", "values", "nulls", "distinct", "min", "median", "p95", "max"].map(of));
     }
@@ -134,19 +141,25 @@ fn fields(audit: Audit) -> Vec<Value> {
     fields.iter().map(field).collect()
 }
 
+/// Whole numbers without a fraction.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 9e15 { json!(value as i64) } else { json!(value) }
+}
+
 fn field(field: &FieldQuality) -> Value {
-    let distinct = field.distinct.as_deref().and_then(Distinct::from_bytes).map(|sketch| sketch.estimate().round());
+    let distinct =
+        field.distinct.as_deref().and_then(Distinct::from_bytes).map(|sketch| number(sketch.estimate().round()));
     let mut histogram = Histogram::default();
     histogram.merge(&field.histogram);
-    let quantile = |q: f64| histogram.quantile(q);
+    let quantile = |q: f64| histogram.quantile(q).map(number);
     json!({
         "field": field.path,
         "values": field.count,
         "nulls": field.nulls,
         "distinct": distinct,
-        "min": field.min,
+        "min": field.min.map(number),
         "median": quantile(0.5),
         "p95": quantile(0.95),
-        "max": field.max,
+        "max": field.max.map(number),
     })
 }
