@@ -167,7 +167,7 @@ impl Log {
             if dirty {
                 active.file()?.sync_data()?;
             }
-            if directory_dirty { File::open(&self.dir)?.sync_all() } else { Ok(()) }
+            if directory_dirty { self.sync_names() } else { Ok(()) }
         };
         if let Err(error) = sync() {
             let mut writer = self.writer();
@@ -182,6 +182,12 @@ impl Log {
             return Err(error);
         }
         Ok(snapshot)
+    }
+
+    /// Makes the names of the files outlast a power loss, and that of the directory, which may be new as well.
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()?;
+        self.dir.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     }
 
     /// Writes a snapshot all of whose batches are safe.
