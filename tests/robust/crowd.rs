@@ -3,12 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::wire::{Client, FETCH, PRODUCE, fetch_request, frame, one, produce_request};
 use super::{Own, long, verify_clean};
-use crate::sandbox::{say, scratch};
+use crate::sandbox::{say, scratch, wait_for};
 
 /// Requests and answers of all connections together (256 MiB), what each connection may have without asking
 /// (64 KiB of 2,000), what a process has anyway, and what a batch under way takes twice.
@@ -16,6 +16,9 @@ const MEMORY: u64 = 512 << 20;
 
 /// As many connections as the broker has places for, and more.
 const PLACES: usize = 2_000;
+
+/// Each bad client does something once in this time.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Times of a healthy client's requests: produces, and reads back what it produced, small and large.
 fn healthy(client: &mut Client, rounds: usize) -> Vec<Duration> {
@@ -75,7 +78,7 @@ impl Bad {
         if Instant::now() < self.next {
             return true;
         }
-        self.next = Instant::now() + Duration::from_secs(1);
+        self.next = Instant::now() + TURN;
         let bytes = match self.kind {
             Kind::ByteByByte => half.get(self.sent..=self.sent).unwrap_or_default(),
             Kind::Half => half[..half.len() / 2].get(self.sent..).unwrap_or_default(),
@@ -94,14 +97,15 @@ impl Bad {
     }
 }
 
-/// All of them, until `over`; gives how often one was hung up on and came again.
-fn crowd(address: &str, each: usize, over: &AtomicBool) -> usize {
+/// All of them, until `over`; gives how often one was hung up on and came again. Counts in `turns` how often each has
+/// done what it does.
+fn crowd(address: &str, each: usize, turns: &AtomicUsize, over: &AtomicBool) -> usize {
     let half = frame(PRODUCE, 1, &produce_request("healthy", 0, one("u".repeat(900_000)), None));
     let ask = frame(FETCH, 1, &fetch_request("large", 0, 0, 16 << 20, false));
     let deaf = ask.repeat(20);
     let kinds = KINDS.into_iter().flat_map(|kind| std::iter::repeat_n(kind, each));
     let mut all: Vec<Bad> = kinds.filter_map(|kind| Bad::new(kind, address)).collect();
-    let mut again = 0;
+    let (mut again, mut last) = (0, Instant::now());
     while !over.load(Ordering::SeqCst) {
         for bad in &mut all {
             if !bad.act(&half, &deaf)
@@ -110,6 +114,10 @@ fn crowd(address: &str, each: usize, over: &AtomicBool) -> usize {
                 *bad = new;
                 again += 1;
             }
+        }
+        if last.elapsed() > TURN {
+            last = Instant::now();
+            turns.fetch_add(1, Ordering::SeqCst);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -128,10 +136,16 @@ fn a_healthy_client_is_answered_beside_any_number_of_bad_ones_within_the_memory_
     }
     let rounds = if long() { 20_000 } else { 2_000 };
     let alone = p99(&healthy(&mut client, rounds));
-    let over = AtomicBool::new(false);
+    let (turns, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (beside, again) = std::thread::scope(|scope| {
-        let crowd = scope.spawn(|| crowd(&broker.address(), 100, &over));
+        let crowd = scope.spawn(|| crowd(&broker.address(), 100, &turns, &over));
+        wait_for("every bad one is there", Duration::from_secs(60), || {
+            (turns.load(Ordering::SeqCst) >= 2).then_some(())
+        });
         let mut times = healthy(&mut client, rounds);
+        while turns.load(Ordering::SeqCst) < if long() { 90 } else { 8 } {
+            times.extend(healthy(&mut client, 100));
+        }
         // One that comes anew is served as well.
         times.extend(healthy(&mut broker.client(), rounds / 10));
         times.sort_unstable();
@@ -153,7 +167,7 @@ fn a_healthy_client_is_answered_beside_any_number_of_bad_ones_within_the_memory_
     say(&format!("beside {} silent connections: p99 {beside:.1?}; at most {} MiB", held.len(), broker.peak() >> 20));
     assert!(broker.peak() < MEMORY);
     drop(held);
-    crate::sandbox::wait_for("a new client is served", Duration::from_secs(30), || {
+    wait_for("a new client is served", Duration::from_secs(30), || {
         let mut new = Client::try_connect(&broker.address()).ok()?;
         new.try_ask(FETCH, &fetch_request("healthy", 0, 0, 1000, false)).ok()
     });
