@@ -48,7 +48,9 @@ fn two_thousand_partitions_and_a_large_log_open() {
     };
     broker.kill();
     let broker = opened("a kill");
+    let begun = Instant::now();
     broker.stop();
+    say(&format!("and end in order in {:.2?}", begun.elapsed()));
     let broker = opened("an orderly end");
     // Whoever is killed without a word has done nothing since.
     broker.kill();

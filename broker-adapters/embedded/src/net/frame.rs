@@ -130,6 +130,9 @@ pub(crate) struct Frames<R> {
     most: usize,
     most_control: usize,
     transfer: Duration,
+    /// How long the next request may be waited for: the first one not as long as others, for who has never asked
+    /// anything only takes a place.
+    patience: Duration,
     idle: Duration,
 }
 
@@ -142,6 +145,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             most: bounds.request_bytes,
             most_control: bounds.control_request_bytes,
             transfer: bounds.transfer,
+            patience: bounds.transfer.min(bounds.idle),
             idle: bounds.idle,
         }
     }
@@ -158,7 +162,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) async fn next(&mut self) -> io::Result<Option<Frame>> {
         if self.buffer.is_empty() {
             self.buffer.reserve(4096);
-            let read = timeout(self.idle, self.read.read_buf(&mut self.buffer)).await;
+            let read = timeout(self.patience, self.read.read_buf(&mut self.buffer)).await;
             match read {
                 Ok(Ok(0)) => return Ok(None),
                 Ok(read) => drop(read?),
@@ -198,6 +202,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
                 pace.moved(read, &self.memory)?;
             }
         }
+        self.patience = self.idle;
         self.buffer.advance(4);
         Ok(Some(Frame { bytes: self.buffer.split_to(whole - 4).freeze(), permit }))
     }
@@ -299,6 +304,27 @@ mod tests {
             let error = frames.next().await.err().unwrap().to_string();
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_memory_and_stands_still_makes_room_for_who_waits() {
+        let memory = Memory::new(600 * 1024);
+        let (mut slow, server) = tokio::io::duplex(1024 * 1024);
+        slow.write_all(&frame(0, 500_000)[..200_000]).await.unwrap();
+        let patient = Bounds { transfer: Duration::from_secs(600), ..bounds() };
+        let mut first = Frames::new(server, &patient, memory.clone());
+        let (mut quick, server) = tokio::io::duplex(1024 * 1024);
+        quick.write_all(&frame(0, 500_000)).await.unwrap();
+        let mut second = Frames::new(server, &patient, memory.clone());
+        let slow = async {
+            let error = first.next().await.err().unwrap().to_string();
+            drop(first);
+            error
+        };
+        let (error, frame) = tokio::join!(slow, second.next());
+        assert!(error.contains("others wait"), "{error}");
+        assert_eq!(frame.unwrap().unwrap().bytes.len(), 500_000);
+        assert!(!memory.is_short());
     }
 
     #[tokio::test(start_paused = true)]
