@@ -31,6 +31,7 @@ mod proxy;
 mod readings;
 mod readme;
 mod registration;
+mod robust;
 mod sandbox;
 mod security;
 mod smoke;

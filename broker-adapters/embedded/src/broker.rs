@@ -29,6 +29,9 @@ pub enum OpenError {
     /// A partition's log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// There are logs, and nothing that says whose they are.
+    #[error("the journal {} is missing, which names the topics of the logs beside it; put it back, or restore a backup", .0.display())]
+    NoJournal(PathBuf),
     /// The journal cannot be read or written.
     #[error("cannot open the journal {}: {source}", path.display())]
     Journal {
@@ -75,6 +78,10 @@ impl Broker {
         let directory = Directory::take(&settings.data)?;
         backup::sweep(directory.path());
         let path = directory.path().join("journal");
+        let logs = directory.logs().map_err(|source| DirectoryError::Io { path: settings.data.clone(), source })?;
+        if !path.exists() && !logs.is_empty() {
+            return Err(OpenError::NoJournal(path));
+        }
         let opened = Journal::open::<Entry>(&path).map_err(|source| OpenError::Journal { path, source })?;
         let (journal, opened) = opened;
         if opened.cut > 0 {

@@ -100,6 +100,24 @@ impl Directory {
         &self.path
     }
 
+    /// The directories of partitions.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub(crate) fn logs(&self) -> io::Result<Vec<PathBuf>> {
+        let mut logs = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            // Hidden ones are on their way out, or a backup's.
+            let hidden = matches!(entry.file_name().to_string_lossy().chars().next(), Some('.'));
+            if !hidden && entry.file_name() != "lost+found" && entry.file_type()?.is_dir() {
+                logs.push(entry.path());
+            }
+        }
+        logs.sort();
+        Ok(logs)
+    }
+
     /// The id that clients see.
     pub(crate) fn cluster_id(&self) -> &str {
         &self.cluster_id
@@ -140,6 +158,12 @@ fn write(path: &Path, format: &Path) -> io::Result<String> {
     file.sync_all()?;
     fs::rename(&new, format)?;
     File::open(path)?.sync_all()?;
+    // The directory may be new as well; who may not read what it is in has not made it.
+    if let Some(parent) = path.parent()
+        && let Ok(parent) = File::open(parent)
+    {
+        parent.sync_all()?;
+    }
     Ok(cluster)
 }
 

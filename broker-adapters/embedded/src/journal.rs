@@ -51,7 +51,12 @@ impl Journal {
     /// # Errors
     /// It cannot be read or written.
     pub(crate) fn open<E: DeserializeOwned>(path: &Path) -> io::Result<(Self, Opened<E>)> {
+        let new = !path.exists();
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        if new {
+            // What is flushed later is of no use in a file whose name is lost with the power.
+            sync_parent(path)?;
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let (entries, whole, damaged) = entries(&bytes);
@@ -124,9 +129,7 @@ impl Journal {
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
-        if let Some(parent) = self.path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
+        sync_parent(&self.path)?;
         *inner = Inner { file, len: bytes.len() as u64, base, dirty: false, scratch: Vec::new() };
         Ok(())
     }
@@ -149,6 +152,10 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 fn frame<E: Serialize>(entry: &E, bytes: &mut Vec<u8>) -> io::Result<()> {
@@ -177,6 +184,11 @@ fn entries<E: DeserializeOwned>(bytes: &[u8]) -> (Vec<E>, usize, usize) {
         at = end;
     }
     (found, at, damaged)
+}
+
+/// The whole entries, whatever stands between them.
+pub(crate) fn whole<E: DeserializeOwned>(bytes: &[u8]) -> Vec<E> {
+    entries(bytes).0
 }
 
 /// Where the first torn or damaged entry begins.

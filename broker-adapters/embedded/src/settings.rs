@@ -28,7 +28,7 @@ pub struct Bounds {
     /// Bytes of records in one Fetch answer, whatever the client allows.
     pub fetch_bytes: usize,
     /// A request that has begun is here within this time, and an answer is read within this time, or the
-    /// connection is closed.
+    /// connection is closed; so it is where the first request does not begin within it.
     pub transfer: Duration,
     /// A connection without requests is closed after this, as Kafka's `connections.max.idle.ms`.
     pub idle: Duration,

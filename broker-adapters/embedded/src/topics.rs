@@ -116,15 +116,7 @@ impl Topics {
     /// # Errors
     /// A log cannot be opened.
     pub(crate) fn open(data: &Path, room: Room, changes: Vec<TopicChange>) -> Result<(Self, Vec<String>), LogError> {
-        let mut records = BTreeMap::new();
-        let mut broker = Overrides::new();
-        for change in changes {
-            match change {
-                TopicChange::Put(record) => drop(records.insert(record.name.clone(), record)),
-                TopicChange::Deleted { name } => drop(records.remove(&name)),
-                TopicChange::Broker(overrides) => broker = overrides,
-            }
-        }
+        let (records, broker) = replayed(changes);
         let (mut notes, mut known) = (Vec::new(), Known { broker: Arc::new(broker), ..Known::default() });
         sweep(data, &mut notes);
         for record in records.into_values() {
@@ -426,6 +418,26 @@ fn check(configs: &Overrides) -> Result<(), Refused> {
 
 fn cannot_keep(error: &io::Error) -> String {
     format!("cannot write to the data directory: {error}")
+}
+
+/// The topics and the broker's settings after these changes.
+fn replayed(changes: impl IntoIterator<Item = TopicChange>) -> (BTreeMap<String, TopicRecord>, Overrides) {
+    let (mut records, mut broker) = (BTreeMap::new(), Overrides::new());
+    for change in changes {
+        match change {
+            TopicChange::Put(record) => drop(records.insert(record.name.clone(), record)),
+            TopicChange::Deleted { name } => drop(records.remove(&name)),
+            TopicChange::Broker(overrides) => broker = overrides,
+        }
+    }
+    (records, broker)
+}
+
+/// The directories of all partitions that there are after these changes.
+pub(crate) fn directories(changes: impl IntoIterator<Item = TopicChange>) -> Vec<String> {
+    let (records, _) = replayed(changes);
+    let of = |record: &TopicRecord| (0..record.partitions).map(|index| directory(&record.name, index)).collect();
+    records.values().flat_map(|record| -> Vec<String> { of(record) }).collect()
 }
 
 /// The directory of a partition's log.

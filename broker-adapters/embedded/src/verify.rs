@@ -8,6 +8,7 @@ use crate::broker::Entry;
 use crate::directory::{Directory, DirectoryError};
 use crate::journal;
 use crate::log::{self, LogError};
+use crate::topics;
 
 /// Why a data directory cannot be checked.
 #[derive(Debug, thiserror::Error)]
@@ -65,26 +66,15 @@ pub fn verify(data: &Path) -> Result<Checked, VerifyError> {
         move |source| VerifyError::Io { path, source }
     };
     let mut checked = Checked::default();
+    let logs = directory.logs().map_err(io(data))?;
     let path = directory.path().join("journal");
     if path.exists() {
         let bytes = fs::read(&path).map_err(io(&path))?;
-        let damage = journal::damage::<Entry>(&bytes);
-        checked.findings.extend(damage.map(|position| Finding {
-            file: PathBuf::from("journal"),
-            position: position as u64,
-            what: "an entry is torn or damaged".to_owned(),
-        }));
+        checked.journal(&bytes, &logs);
+    } else if !logs.is_empty() {
+        checked.find("journal", 0, "it is missing, and with it topics, settings, groups and transactions");
     }
-    let mut partitions = Vec::new();
-    for entry in fs::read_dir(data).map_err(io(data))? {
-        let path = entry.map_err(io(data))?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if path.is_dir() && !hidden {
-            partitions.push(path);
-        }
-    }
-    partitions.sort();
-    for path in partitions {
+    for path in logs {
         let found = log::verify(&path)?;
         checked.partitions += 1;
         checked.batches += found.batches;
@@ -98,4 +88,25 @@ pub fn verify(data: &Path) -> Result<Checked, VerifyError> {
         }));
     }
     Ok(checked)
+}
+
+impl Checked {
+    fn find(&mut self, file: impl Into<PathBuf>, position: u64, what: &str) {
+        self.findings.push(Finding { file: file.into(), position, what: what.to_owned() });
+    }
+
+    /// What the journal holds, and whether the logs are there that it names.
+    fn journal(&mut self, bytes: &[u8], logs: &[PathBuf]) {
+        if let Some(position) = journal::damage::<Entry>(bytes) {
+            self.find("journal", position as u64, "an entry is torn or damaged");
+        }
+        let entries = journal::whole::<Entry>(bytes).into_iter();
+        let changes = entries.filter_map(|entry| if let Entry::Topic(change) = entry { Some(change) } else { None });
+        let names: Vec<_> = logs.iter().filter_map(|path| path.file_name()).collect();
+        for wanted in topics::directories(changes) {
+            if !names.iter().any(|name| **name == *wanted) {
+                self.find(wanted, 0, "the directory of this partition is missing");
+            }
+        }
+    }
 }

@@ -152,16 +152,8 @@ impl Supervisor {
         });
     }
 
-    /// Runs until a signal (SIGTERM, SIGINT), a wish to stop from within, or a failure that ends the process; then
-    /// gives the roles `grace` to finish. A second signal cuts that short.
-    ///
-    /// # Errors
-    /// The operating system lets nobody listen to signals.
-    pub async fn run(self, grace: Duration) -> std::io::Result<Ended> {
-        Ok(self.run_until(signals()?, grace).await)
-    }
-
-    /// As [`Supervisor::run`], with every message of `signals` standing for one signal.
+    /// Runs until a signal, a wish to stop from within, or a failure that ends the process; then gives the roles
+    /// `grace` to finish. A second signal cuts that short. Every message of `signals` stands for one: see [`signals`].
     pub async fn run_until(mut self, mut signals: mpsc::Receiver<&'static str>, grace: Duration) -> Ended {
         let mut failed = None;
         while !self.running.is_empty() && !self.shutdown.is_stopping() {
@@ -210,8 +202,11 @@ impl Supervisor {
     }
 }
 
-/// SIGTERM and SIGINT as messages.
-fn signals() -> std::io::Result<mpsc::Receiver<&'static str>> {
+/// SIGTERM and SIGINT as messages, from this call on: until then they end the process on the spot.
+///
+/// # Errors
+/// The operating system lets nobody listen to signals.
+pub fn signals() -> std::io::Result<mpsc::Receiver<&'static str>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (tell, told) = mpsc::channel(4);
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -44,16 +44,18 @@ pub(crate) fn serve(global: &Global, roles: &BTreeSet<Role>) -> Result<Outcome, 
     let _context = runtime.enter();
     let broker = roles.contains(&Role::Broker).then(|| BrokerRole::open(&global.settings)).transpose()?;
     let process = Process::prepare(global, roles, broker.as_ref().map(BrokerRole::address))?;
+    // Before anybody is answered: whoever sees the process serve may ask it to stop.
+    let signals = runtime::supervise::signals().map_err(failed("listen to signals"))?;
     let broker = broker.map(|broker| broker.start(process.shutdown.clone()));
     let grace = global.settings.duration(names::GRACE).unwrap_or(runtime::supervise::DEFAULT_GRACE);
     let ended = runtime.block_on(async {
         let supervisor = process.start(roles).map_err(failed("start a role"))?;
-        let ended = supervisor.run(grace).await.map_err(failed("listen to signals"));
+        let ended = supervisor.run_until(signals, grace).await;
         // The other roles end in order only while the broker answers.
         if let Some(broker) = broker {
             broker.stop().await?;
         }
-        ended
+        Ok::<_, CliError>(ended)
     });
     runtime.shutdown_timeout(LAST_CALLS);
     match ended? {

@@ -20,6 +20,8 @@ use crate::telemetry;
 
 /// From this version on topics are named by their ids (KIP-516).
 const TOPICS_BY_ID: i16 = 13;
+/// What is said of how much there is may be off by so much.
+const INACCURACY: usize = 8 * 1024;
 /// The longest wait that a client may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -50,8 +52,9 @@ pub(super) async fn fetch(shared: &Arc<Shared>, request: FetchRequest, version: 
     let asked = asked(shared, request, version);
 
     let there = wait_for(&asked, isolation, least, Instant::now() + wait).await;
-    let expected = usize::try_from(there).unwrap_or(most).min(most);
-    let permit = if expected > 0 { memory.take(expected).await } else { None };
+    // Somewhat more than there seems to be, which is an estimate.
+    let most = memory.share(usize::try_from(there).map_or(most, |there| there.saturating_add(INACCURACY).min(most)));
+    let permit = memory.take_for_answer(most).await;
     answer(read(asked, isolation, most), permit)
 }
 
@@ -95,43 +98,51 @@ pub(super) fn epoch(believed: i32) -> Result<(), ResponseError> {
 
 /// Waits until so many bytes are there, or an error is; gives back about how many there are.
 async fn wait_for(asked: &[AskedTopic], isolation: Isolation, least: u64, deadline: Instant) -> u64 {
-    let mut there = available(asked, isolation);
-    if enough(there, least) || deadline <= Instant::now() {
-        return there.unwrap_or(0);
+    let there = available(asked, isolation);
+    if there.is_enough(least) || deadline <= Instant::now() {
+        return there.bytes;
     }
     let notify = Arc::new(Notify::new());
     loop {
         each(asked, |partition| partition.wait_for_change(&notify));
-        there = available(asked, isolation);
-        let over = enough(there, least) || timeout_at(deadline, notify.notified()).await.is_err();
+        let there = available(asked, isolation);
+        let over = there.is_enough(least) || timeout_at(deadline, notify.notified()).await.is_err();
         each(asked, |partition| partition.forget(&notify));
         if over {
-            return available(asked, isolation).unwrap_or(0);
+            return available(asked, isolation).bytes;
         }
     }
 }
 
-/// An error is always enough.
-fn enough(there: Option<u64>, least: u64) -> bool {
-    there.is_none_or(|bytes| bytes >= least)
+/// What there is behind the offsets that are asked for.
+#[derive(Default)]
+struct There {
+    bytes: u64,
+    /// One of the partitions has an error to tell.
+    error: bool,
+}
+
+impl There {
+    /// An error is always enough.
+    fn is_enough(&self, least: u64) -> bool {
+        self.error || self.bytes >= least
+    }
 }
 
 fn each(asked: &[AskedTopic], act: impl FnMut(&Arc<Partition>)) {
     asked.iter().flat_map(|topic| &topic.partitions).filter_map(|asked| asked.partition.as_ref().ok()).for_each(act);
 }
 
-/// Bytes behind the offsets that are asked for; `None` where one of them has an error to tell.
-fn available(asked: &[AskedTopic], isolation: Isolation) -> Option<u64> {
-    let mut bytes = 0;
+fn available(asked: &[AskedTopic], isolation: Isolation) -> There {
+    let mut there = There::default();
     for asked in asked.iter().flat_map(|topic| &topic.partitions) {
-        let log = asked.partition.as_ref().ok()?.log();
-        let offsets = log.offsets();
-        if asked.offset < offsets.start || asked.offset > offsets.end {
-            return None;
+        let log = asked.partition.as_ref().ok().map(|partition| partition.log());
+        match log.filter(|log| (log.offsets().start..=log.offsets().end).contains(&asked.offset)) {
+            Some(log) => there.bytes += log.available_bytes(asked.offset, isolation),
+            None => there.error = true,
         }
-        bytes += log.available_bytes(asked.offset, isolation);
     }
-    Some(bytes)
+    there
 }
 
 fn read(asked: Vec<AskedTopic>, isolation: Isolation, most: usize) -> FetchResponse {

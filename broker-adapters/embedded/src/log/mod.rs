@@ -48,7 +48,7 @@ pub use verify::{Problem, Verified, verify};
 
 use append::Writer;
 use disk::Disk;
-use segment::{SNAPSHOT, Segment, file_of};
+use segment::{INDEX, SNAPSHOT, Segment, TIME_INDEX, TRANSACTION_INDEX, file_of};
 use snapshot::{Checkpoint, Snapshot, write_whole};
 
 /// What readers see. Replaced parts live on for those who hold them.
@@ -163,11 +163,12 @@ impl Log {
         let snapshot = if due(&writer) { writer.prepare_snapshot() } else { Ok(None) };
         drop(writer);
         let sync = || {
-            closed.iter().try_for_each(|segment| segment.file()?.sync_data())?;
+            let bases = closed.iter().skip(1).chain([&active]).map(|segment| segment.base);
+            closed.iter().zip(bases).try_for_each(|(segment, next)| self.sync_closed(segment, next))?;
             if dirty {
                 active.file()?.sync_data()?;
             }
-            if directory_dirty { File::open(&self.dir)?.sync_all() } else { Ok(()) }
+            if directory_dirty { self.sync_names() } else { Ok(()) }
         };
         if let Err(error) = sync() {
             let mut writer = self.writer();
@@ -182,6 +183,28 @@ impl Log {
             return Err(error);
         }
         Ok(snapshot)
+    }
+
+    /// Makes a closed segment outlast a power loss, with its indexes and the snapshot that was taken when the next one
+    /// began; these could be made anew, but only from all of its batches.
+    fn sync_closed(&self, segment: &Segment, next: i64) -> io::Result<()> {
+        segment.file()?.sync_data()?;
+        let indexes = [INDEX, TIME_INDEX, TRANSACTION_INDEX].map(|extension| segment.path(extension));
+        for path in indexes.into_iter().chain([file_of(&self.dir, next, SNAPSHOT)]) {
+            match File::open(path) {
+                Ok(file) => file.sync_all()?,
+                // Retention or compaction came first.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the names of the files outlast a power loss, and that of the directory, which may be new as well.
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()?;
+        self.dir.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     }
 
     /// Writes a snapshot all of whose batches are safe.

@@ -59,26 +59,46 @@ pub fn verify(dir: &Path) -> Result<Verified, LogError> {
     }
     bases.sort_unstable();
     snapshots.sort_unstable();
+    let checkpoint = verified.checkpoint(dir)?;
+    let first = bases.first().copied().unwrap_or(0);
+    if let Some(start) = checkpoint.map(|checkpoint| checkpoint.log_start).filter(|start| *start < first) {
+        let what = format!("offsets {start} to {} are missing before this segment", first - 1);
+        verified.problem(&file_of(dir, first, LOG), 0, what);
+    }
+    let mut end = first;
     for (place, &base) in bases.iter().enumerate() {
         let next = bases.get(place + 1).copied();
-        Checking { dir, base, next, verified: &mut verified }.segment()?;
+        end = Checking { dir, base, next, verified: &mut verified }.segment()?;
     }
+    // What vouches for the end, as for a broker that opens the log.
+    let mut vouched = checkpoint.map_or(0, |checkpoint| checkpoint.log_start);
     for path in snapshots {
         let bytes = fs::read(&path).map_err(LogError::storage("read", &path))?;
-        if decode_snapshot(&bytes).is_none() {
-            verified.problem(&path, 0, "the snapshot is damaged");
+        match decode_snapshot(&bytes) {
+            Some((mark, _)) => vouched = vouched.max(mark.offset),
+            None => verified.problem(&path, 0, "the snapshot is damaged"),
         }
     }
-    match Checkpoint::read(dir) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            verified.problem(&dir.join(CHECKPOINT_FILE), 0, "the log start is damaged");
-        }
-        read => drop(read.map_err(LogError::storage("read", &dir.join(CHECKPOINT_FILE)))?),
+    if vouched > end {
+        let last = file_of(dir, bases.last().copied().unwrap_or(0), LOG);
+        verified.problem(&last, 0, format!("offsets {end} to {} are missing at the end of the log", vouched - 1));
     }
     Ok(verified)
 }
 
 impl Verified {
+    /// The log start; 0 where nothing says it, `None` where what says it is damaged.
+    fn checkpoint(&mut self, dir: &Path) -> Result<Option<Checkpoint>, LogError> {
+        let path = dir.join(CHECKPOINT_FILE);
+        match Checkpoint::read(dir) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.problem(&path, 0, "the log start is damaged");
+                Ok(None)
+            }
+            read => Ok(Some(read.map_err(LogError::storage("read", &path))?.unwrap_or_default())),
+        }
+    }
+
     fn problem(&mut self, file: &Path, position: u64, what: impl Into<String>) {
         self.problems.push(Problem { file: file.to_owned(), position, what: what.into() });
     }
@@ -92,7 +112,8 @@ struct Checking<'a> {
 }
 
 impl Checking<'_> {
-    fn segment(&mut self) -> Result<(), LogError> {
+    /// The offset up to which the log goes on after it.
+    fn segment(&mut self) -> Result<i64, LogError> {
         let path = file_of(self.dir, self.base, LOG);
         let failed = || LogError::storage("read", &path);
         let file = File::open(&path).map_err(failed())?;
@@ -120,7 +141,8 @@ impl Checking<'_> {
         let end = self.next.unwrap_or(scan.expected());
         self.offset_index(&file, size)?;
         self.time_index(end)?;
-        self.entries::<AbortedEntry>(TRANSACTION_INDEX).map(drop)
+        self.entries::<AbortedEntry>(TRANSACTION_INDEX)?;
+        Ok(end)
     }
 
     fn records(&mut self, path: &Path, position: u64, header: &BatchHeader, batch: &[u8]) {

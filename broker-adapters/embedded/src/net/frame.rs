@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,14 +17,38 @@ use crate::settings::Bounds;
 const UNIT: usize = 1024;
 /// A connection may have this without asking.
 const FREE: usize = 64 * 1024;
-/// A large frame's memory is asked for in steps of this, as its bytes arrive.
+/// A large frame's buffer grows by at most so much at once, as its bytes arrive.
 const STEP: usize = 256 * 1024;
+/// And its memory is asked for in steps of this: who waits for a second one holds the first, so that the usual
+/// request of a producer, of a megabyte at most, needs one.
+const GRANT: usize = 1280 * 1024;
+/// How often a transfer is looked at while memory is short,
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
+/// and how much of it must have moved meanwhile, or the connection is closed for those who wait.
+const LEAST_MOVED: usize = 16 * 1024;
 
 /// What requests and answers of all connections may hold together.
 #[derive(Clone)]
 pub(crate) struct Memory {
     units: Arc<Semaphore>,
     all: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// One who waits for memory, until the value is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Memory that is given back when the value is dropped.
@@ -32,13 +57,62 @@ pub(crate) type Permit = Option<OwnedSemaphorePermit>;
 impl Memory {
     pub(crate) fn new(bytes: usize) -> Self {
         let all = (bytes / UNIT).min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        Self { units: Arc::new(Semaphore::new(all)), all }
+        Self { units: Arc::new(Semaphore::new(all)), all, waiting: Arc::default() }
+    }
+
+    /// Whether somebody waits for it.
+    pub(crate) fn is_short(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// How much an answer may take of so much that there is to say: less where little is free, so that a few who do
+    /// not read their answers leave something for others.
+    pub(crate) fn share(&self, wanted: usize) -> usize {
+        wanted.min((self.units.available_permits() * UNIT / 4).max(GRANT))
+    }
+
+    /// Waits until there is room for an answer of so many bytes; a small one does not wait.
+    pub(crate) async fn take_for_answer(&self, bytes: usize) -> Permit {
+        if bytes <= FREE { None } else { self.take(bytes).await }
     }
 
     /// Waits until there is room for so many bytes; for more than all there is, until everything is free.
     pub(crate) async fn take(&self, bytes: usize) -> Permit {
         let units = u32::try_from(bytes.div_ceil(UNIT).min(self.all)).unwrap_or(u32::MAX);
+        if let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(units) {
+            return Some(permit);
+        }
+        let _waiting = Waiting::new(&self.waiting);
         Arc::clone(&self.units).acquire_many_owned(units).await.ok()
+    }
+}
+
+/// How quickly a transfer goes that holds memory.
+pub(crate) struct Pace {
+    since: Instant,
+    moved: usize,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self { since: Instant::now(), moved: 0 }
+    }
+
+    /// Takes note of what moved.
+    ///
+    /// # Errors
+    /// It goes so slowly that others need not wait for it any longer.
+    pub(crate) fn moved(&mut self, bytes: usize, memory: &Memory) -> io::Result<()> {
+        self.moved += bytes;
+        if self.since.elapsed() < LOOK {
+            return Ok(());
+        }
+        let slow = self.moved < LEAST_MOVED;
+        *self = Self::new();
+        if slow && memory.is_short() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it is slow, holds memory, and others wait for that"));
+        }
+        Ok(())
     }
 }
 
@@ -56,6 +130,9 @@ pub(crate) struct Frames<R> {
     most: usize,
     most_control: usize,
     transfer: Duration,
+    /// How long the next request may be waited for: the first one not as long as others, for who has never asked
+    /// anything only takes a place.
+    patience: Duration,
     idle: Duration,
 }
 
@@ -68,6 +145,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             most: bounds.request_bytes,
             most_control: bounds.control_request_bytes,
             transfer: bounds.transfer,
+            patience: bounds.transfer.min(bounds.idle),
             idle: bounds.idle,
         }
     }
@@ -84,7 +162,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) async fn next(&mut self) -> io::Result<Option<Frame>> {
         if self.buffer.is_empty() {
             self.buffer.reserve(4096);
-            let read = timeout(self.idle, self.read.read_buf(&mut self.buffer)).await;
+            let read = timeout(self.patience, self.read.read_buf(&mut self.buffer)).await;
             match read {
                 Ok(Ok(0)) => return Ok(None),
                 Ok(read) => drop(read?),
@@ -96,19 +174,35 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         let mut permit: Permit = None;
         let slow = |_| io::Error::new(io::ErrorKind::TimedOut, "a request takes too long to arrive");
         let (mut granted, whole) = (FREE, timeout_at(deadline, self.known_length()).await.map_err(slow)??);
+        let mut pace = Pace::new();
         while self.buffer.len() < whole {
             let wanted = (whole - self.buffer.len()).min(STEP);
             if self.buffer.len() + wanted > granted {
-                let more = timeout_at(deadline, self.memory.take(STEP)).await.map_err(slow)?;
-                granted += STEP;
-                permit = merged(permit, more);
+                let grant = (whole - granted).min(GRANT);
+                permit = merged(permit, timeout_at(deadline, self.memory.take(grant)).await.map_err(slow)?);
+                granted += grant;
+                pace = Pace::new();
             }
             self.buffer.reserve(wanted);
-            let read = timeout_at(deadline, self.read.read_buf(&mut self.buffer)).await.map_err(slow)??;
+            let look = deadline.min(Instant::now() + LOOK);
+            let read = match timeout_at(look, self.read.read_buf(&mut self.buffer)).await {
+                Ok(read) => read?,
+                Err(elapsed) if look == deadline => return Err(slow(elapsed)),
+                Err(_) => {
+                    if permit.is_some() {
+                        pace.moved(0, &self.memory)?;
+                    }
+                    continue;
+                }
+            };
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            if permit.is_some() {
+                pace.moved(read, &self.memory)?;
+            }
         }
+        self.patience = self.idle;
         self.buffer.advance(4);
         Ok(Some(Frame { bytes: self.buffer.split_to(whole - 4).freeze(), permit }))
     }
@@ -210,6 +304,27 @@ mod tests {
             let error = frames.next().await.err().unwrap().to_string();
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_memory_and_stands_still_makes_room_for_who_waits() {
+        let memory = Memory::new(600 * 1024);
+        let (mut slow, server) = tokio::io::duplex(1024 * 1024);
+        slow.write_all(&frame(0, 500_000)[..200_000]).await.unwrap();
+        let patient = Bounds { transfer: Duration::from_secs(600), ..bounds() };
+        let mut first = Frames::new(server, &patient, memory.clone());
+        let (mut quick, server) = tokio::io::duplex(1024 * 1024);
+        quick.write_all(&frame(0, 500_000)).await.unwrap();
+        let mut second = Frames::new(server, &patient, memory.clone());
+        let slow = async {
+            let error = first.next().await.err().unwrap().to_string();
+            drop(first);
+            error
+        };
+        let (error, frame) = tokio::join!(slow, second.next());
+        assert!(error.contains("others wait"), "{error}");
+        assert_eq!(frame.unwrap().unwrap().bytes.len(), 500_000);
+        assert!(!memory.is_short());
     }
 
     #[tokio::test(start_paused = true)]

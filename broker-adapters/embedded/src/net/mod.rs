@@ -14,7 +14,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{self, Client};
 use crate::broker::Shared;
@@ -81,7 +81,7 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream, mut client: Client, memo
             held.push((answer.permit, request.permit));
         }
         if answers.len() >= COLLECT || !frames.has_another() {
-            send(&mut write, &answers, shared.settings.bounds.transfer).await?;
+            send(&mut write, &answers, shared.settings.bounds.transfer, memory).await?;
             // Not kept for the next: it may have been large, and its memory is given back now.
             answers = BytesMut::new();
             held.clear();
@@ -90,11 +90,27 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream, mut client: Client, memo
     Ok(())
 }
 
-async fn send(write: &mut (impl AsyncWrite + Unpin), answers: &[u8], within: Duration) -> io::Result<()> {
-    for piece in answers.chunks(PIECE) {
-        timeout(within, write.write_all(piece))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answers"))??;
+async fn send(
+    write: &mut (impl AsyncWrite + Unpin),
+    answers: &[u8],
+    within: Duration,
+    memory: &Memory,
+) -> io::Result<()> {
+    for mut piece in answers.chunks(PIECE) {
+        let (deadline, mut pace) = (Instant::now() + within, frame::Pace::new());
+        while !piece.is_empty() {
+            let look = deadline.min(Instant::now() + frame::LOOK);
+            let written = match timeout_at(look, write.write(piece)).await {
+                Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written?,
+                Err(_) if look == deadline => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answers"));
+                }
+                Err(_) => 0,
+            };
+            pace.moved(written, memory)?;
+            piece = piece.get(written..).unwrap_or_default();
+        }
     }
     Ok(())
 }
