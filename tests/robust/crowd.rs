@@ -11,8 +11,8 @@ use super::{Own, long, verify_clean};
 use crate::sandbox::{say, scratch, wait_for};
 
 /// Requests and answers of all connections together (256 MiB), what each connection may have without asking
-/// (64 KiB of 2,000), what a process has anyway, and what a batch under way takes twice.
-const MEMORY: u64 = 512 << 20;
+/// (64 KiB of 2,000), answers that are being put together and are there twice, and what a process has anyway.
+const MEMORY: u64 = 640 << 20;
 
 /// As many connections as the broker has places for, and more.
 const PLACES: usize = 2_000;

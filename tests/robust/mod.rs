@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Guarded, Output, connects, free_port, run, weir};
+use kafka_protocol::messages::ApiVersionsRequest;
+
+use crate::sandbox::{Guarded, Output, free_port, run, weir};
 use wire::Client;
 
 /// Whether the long runs are wanted.
@@ -59,14 +61,16 @@ impl Own {
         let port = free_port();
         let mut own =
             Self { process: Guarded::start(command(&words(data, port, more)), log), port, log: log.to_owned() };
-        own.accepts();
+        own.answers();
         own
     }
 
-    /// Waits until it accepts connections; looks often, for how long that takes is measured.
-    fn accepts(&mut self) {
+    /// Waits until it answers: it listens before it has opened anything. Looks often, for how long it takes is
+    /// measured.
+    fn answers(&mut self) {
         let begun = Instant::now();
-        while !connects(self.port) {
+        let answered = |address: &str| Client::try_connect(address)?.try_ask(0, &ApiVersionsRequest::default());
+        while answered(&self.address()).is_err() {
             if let Some(status) = self.process.ended() {
                 panic!("the broker ended with {status}:\n{}", self.said());
             }

@@ -22,6 +22,8 @@ use crate::telemetry;
 const TOPICS_BY_ID: i16 = 13;
 /// What is said of how much there is may be off by so much.
 const INACCURACY: usize = 8 * 1024;
+/// So much is read without giving way to others.
+const AT_ONCE: usize = 512 * 1024;
 /// The longest wait that a client may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -55,7 +57,16 @@ pub(super) async fn fetch(shared: &Arc<Shared>, request: FetchRequest, version: 
     // Somewhat more than there seems to be, which is an estimate.
     let most = memory.share(usize::try_from(there).map_or(most, |there| there.saturating_add(INACCURACY).min(most)));
     let permit = memory.take_for_answer(most).await;
-    answer(read(asked, isolation, most), permit)
+    if most <= AT_ONCE {
+        return answer(read(asked, isolation, most), permit);
+    }
+    // Beside the threads that answer everybody: it takes milliseconds.
+    let read = tokio::task::spawn_blocking(move || read(asked, isolation, most)).await;
+    let response = read.unwrap_or_else(|error| {
+        tracing::error!(%error, "a read failed");
+        FetchResponse::default().with_error_code(ResponseError::UnknownServerError.code())
+    });
+    answer(response, permit)
 }
 
 fn answer(response: FetchResponse, permit: Permit) -> Reply {
