@@ -112,35 +112,16 @@ fn run(side: Side, programs: &Programs, scratch: &Path, seconds: u32) -> Result<
     let time = Duration::from_secs(seconds.into());
     let mut counted = Vec::new();
 
-    target.topic("warm")?;
-    let warm = target.produce("warm", time / 2)?;
-    let (_, read) = target.consume("warm", warm.records)?;
-    counted.push(Counted { what: "warming up", sent: warm.records, read }.whole()?);
+    let Fast { produced, java, consumed } = fast(&target, programs, scratch, seconds, &mut counted)?;
 
-    target.topic("much")?;
-    let produced = target.produce("much", time)?;
-    let mut sent_by_java = Duration::ZERO;
-    let mut java = target.measured(|| {
-        let wanted = JAVA_RATE * u64::from(seconds);
-        let performance = programs.kafka.produce(scratch, &bootstrap, "much", wanted, SIZE)?;
-        sent_by_java = performance.took;
-        Ok(performance.records)
-    })?;
-    // Without the start of its JVM.
-    java.seconds = sent_by_java.as_secs_f64();
-    let sent = produced.records + java.records;
-    let (consumed, read) = target.consume("much", sent)?;
-    counted.push(Counted { what: "as fast as it goes", sent, read }.whole()?);
-
-    let mut at = |rate: u32| -> Result<Paced, LoadError> {
+    let mut at = |rate: u32, what| -> Result<Paced, LoadError> {
         let topic = format!("at-{rate}");
         target.topic(&topic)?;
-        let (paced, all) = target.paced(&topic, Schedule::new(rate, seconds))?;
-        counted.push(all.whole()?);
+        let (paced, read) = target.paced(&topic, Schedule::new(rate, seconds))?;
+        counted.push(Counted { what, sent: paced.moved.records, read }.whole()?);
         Ok(paced)
     };
-    let [seldom, often] = RATES;
-    let paced = [at(seldom)?, at(often)?];
+    let paced = [at(RATES[0], "at 1,000/s")?, at(RATES[1], "at 20,000/s")?];
 
     target.topic("transactions")?;
     let (transactions, sent) = target.transactions("transactions", TRANSACTION, time)?;
@@ -165,6 +146,44 @@ fn run(side: Side, programs: &Programs, scratch: &Path, seconds: u32) -> Result<
         transactions,
         counted,
     })
+}
+
+/// Records as fast as they go.
+struct Fast {
+    produced: Moved,
+    java: Moved,
+    consumed: Moved,
+}
+
+/// Produces with both clients, and reads it all, after a while of both that is not measured.
+fn fast(
+    target: &Target<'_>,
+    programs: &Programs,
+    scratch: &Path,
+    seconds: u32,
+    counted: &mut Vec<Counted>,
+) -> Result<Fast, LoadError> {
+    let time = Duration::from_secs(seconds.into());
+    target.topic("warm")?;
+    let warm = target.produce("warm", time / 2)?;
+    let (_, read) = target.consume("warm", warm.records)?;
+    counted.push(Counted { what: "warming up", sent: warm.records, read }.whole()?);
+
+    target.topic("much")?;
+    let produced = target.produce("much", time)?;
+    let mut sent_by_java = Duration::ZERO;
+    let mut java = target.measured(|| {
+        let wanted = JAVA_RATE * u64::from(seconds);
+        let performance = programs.kafka.produce(scratch, target.bootstrap, "much", wanted, SIZE)?;
+        sent_by_java = performance.took;
+        Ok(performance.records)
+    })?;
+    // Without the start of its JVM.
+    java.seconds = sent_by_java.as_secs_f64();
+    let sent = produced.records + java.records;
+    let (consumed, read) = target.consume("much", sent)?;
+    counted.push(Counted { what: "as fast as it goes", sent, read }.whole()?);
+    Ok(Fast { produced, java, consumed })
 }
 
 fn megabytes(bytes: u64) -> f64 {

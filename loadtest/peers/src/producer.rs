@@ -1,14 +1,14 @@
 //! A producer that counts what the broker acknowledged. Idempotent, `acks=all`; the rest as librdkafka has it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::cell::Cell;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use crate::PeerError;
 
@@ -17,9 +17,36 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What became of the records.
 #[derive(Debug, Default)]
+struct Settled {
+    acknowledged: u64,
+    failed: u64,
+    first_failure: Option<String>,
+}
+
+/// Counts deliveries, and tells whoever waits for them.
+#[derive(Debug, Default)]
 struct Deliveries {
-    acknowledged: AtomicU64,
-    failure: Mutex<Option<String>>,
+    settled: Mutex<Settled>,
+    changed: Condvar,
+}
+
+impl Deliveries {
+    fn settled(&self) -> MutexGuard<'_, Settled> {
+        // Counting leaves nothing half done.
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until so many records are settled, or until `deadline`.
+    fn wait(&self, count: u64, deadline: Instant) {
+        let mut settled = self.settled();
+        while settled.acknowledged + settled.failed < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            settled = self.changed.wait_timeout(settled, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 impl ClientContext for Deliveries {}
@@ -28,22 +55,24 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut settled = self.settled();
         match result {
-            Ok(_) => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
-            }
+            Ok(_) => settled.acknowledged += 1,
             Err((error, _)) => {
-                if let Ok(mut failure) = self.failure.lock() {
-                    failure.get_or_insert_with(|| error.to_string());
-                }
+                settled.failed += 1;
+                settled.first_failure.get_or_insert_with(|| error.to_string());
             }
         }
+        drop(settled);
+        self.changed.notify_one();
     }
 }
 
 /// A producer of records without keys to one topic.
 pub struct Producer {
-    inner: BaseProducer<Deliveries>,
+    inner: ThreadedProducer<Deliveries>,
+    /// Records handed over.
+    sent: Cell<u64>,
     bootstrap: String,
     topic: String,
 }
@@ -80,7 +109,7 @@ impl Producer {
         let inner = config
             .create_with_context(Deliveries::default())
             .map_err(|error| PeerError::new("make a producer", bootstrap, error))?;
-        Ok(Self { inner, bootstrap: bootstrap.to_owned(), topic: topic.to_owned() })
+        Ok(Self { inner, sent: Cell::new(0), bootstrap: bootstrap.to_owned(), topic: topic.to_owned() })
     }
 
     fn failed(&self, what: &str, why: &dyn std::fmt::Display) -> PeerError {
@@ -94,18 +123,17 @@ impl Producer {
     pub fn send(&self, value: &[u8]) -> Result<(), PeerError> {
         loop {
             match self.inner.send(BaseRecord::<(), [u8]>::to(&self.topic).payload(value)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.sent.set(self.sent.get() + 1);
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                    self.inner.poll(Duration::from_millis(1));
+                    let more = self.acknowledged() + 1;
+                    self.inner.context().wait(more, Instant::now() + Duration::from_millis(1));
                 }
                 Err((error, _)) => return Err(self.failed("send a record", &error)),
             }
         }
-    }
-
-    /// Takes in what the broker has answered. To be called now and then while records are sent.
-    pub fn serve(&self) {
-        self.inner.poll(Duration::ZERO);
     }
 
     /// Waits until every record is acknowledged.
@@ -113,8 +141,15 @@ impl Producer {
     /// # Errors
     /// One was not, or not within a minute.
     pub fn flush(&self) -> Result<(), PeerError> {
+        self.settle();
         self.inner.flush(DEADLINE).map_err(|error| self.failed("flush", &error))?;
         self.whole()
+    }
+
+    /// Waits until every record is settled. The flush of the crate, which a commit begins with, would look for that
+    /// every 100 ms only.
+    fn settle(&self) {
+        self.inner.context().wait(self.sent.get(), Instant::now() + DEADLINE);
     }
 
     /// Begins a transaction.
@@ -130,17 +165,18 @@ impl Producer {
     /// # Errors
     /// A record was not acknowledged, or the commit not within a minute.
     pub fn commit(&self) -> Result<(), PeerError> {
+        self.settle();
         self.inner.commit_transaction(DEADLINE).map_err(|error| self.failed("commit a transaction", &error))?;
         self.whole()
     }
 
     fn whole(&self) -> Result<(), PeerError> {
-        let failure = self.inner.context().failure.lock().ok().and_then(|failure| failure.clone());
+        let failure = self.inner.context().settled().first_failure.clone();
         failure.map_or(Ok(()), |why| Err(self.failed("deliver every record", &why)))
     }
 
-    /// How many records the broker has acknowledged, as far as was taken in.
+    /// How many records the broker has acknowledged.
     pub fn acknowledged(&self) -> u64 {
-        self.inner.context().acknowledged.load(Ordering::Relaxed)
+        self.inner.context().settled().acknowledged
     }
 }
