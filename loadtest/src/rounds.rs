@@ -51,7 +51,7 @@ impl<T> Round<T> {
 /// The first error of `measure`, which ends it.
 pub fn alternate<T, E>(rounds: u32, mut measure: impl FnMut(u32, Side) -> Result<T, E>) -> Result<Vec<Round<T>>, E> {
     let turn = |round: u32| {
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             let weir = measure(round, Side::Weir)?;
             Ok(Round { weir, kafka: measure(round, Side::Kafka)? })
         } else {

@@ -202,7 +202,7 @@ pub fn shown(value: f64) -> String {
     let plain = format!("{value:.digits$}");
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
     let grouped = whole.char_indices().fold(String::new(), |mut text, (at, digit)| {
-        if at > 0 && (whole.len() - at) % 3 == 0 && !text.ends_with('-') {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) && !text.ends_with('-') {
             text.push(',');
         }
         text.push(digit);
