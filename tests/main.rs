@@ -5,6 +5,7 @@
 
 mod avro;
 mod backbone;
+mod bench;
 mod bounds;
 mod broker_clients;
 mod clients;

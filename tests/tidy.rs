@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::sandbox::root;
 
 /// Which of our crates each crate may import. `weir` may import all, `tests` anything.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("schemas", &[]),
     ("broker", &["schemas"]),
     ("kafka", &["broker", "schemas"]),
@@ -21,12 +21,13 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("views", &["contract", "runtime", "broker", "schemas"]),
     ("steward", &["contract", "broker", "schemas"]),
     ("portal", &["views", "steward", "contract", "runtime", "broker", "schemas"]),
-    ("loadtest", &["kafka", "broker", "contract", "schemas"]),
+    ("loadtest", &["peers", "kafka", "broker", "contract", "schemas"]),
+    ("peers", &[]),
 ];
 
 /// A library, and the places (a crate, or files by the end of their path) that may name it.
 const ONLY: [(&str, &[&str]); 9] = [
-    ("rdkafka", &["kafka"]),
+    ("rdkafka", &["kafka", "peers"]),
     ("schema_registry_converter", &["kafka"]),
     ("sled", &["views/src/store.rs"]),
     ("axum", &["runtime", "portal", "registry"]),

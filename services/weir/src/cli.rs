@@ -128,6 +128,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  weir broker --listen 127.0.0.1:9092 --data ./broker\n  weir broker verify ./broker\n  weir broker backup ./broker ./copy"
     )]
     Broker(BrokerArgs),
+    /// Measure, and report what was measured
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -394,6 +397,34 @@ pub(crate) enum BrokerCommand {
         /// Where the copy is made: an empty directory, or none
         to: PathBuf,
     },
+}
+
+/// `weir bench …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// This program's broker beside Apache Kafka: the same load on both, in turns
+    #[command(
+        after_help = "Example:\n  weir bench broker --kafka-jars target/tests/kafka-4.2.2 --html brokers.html\n\n\
+                      A round takes about fifteen times --seconds. What else the machine does is in the figures."
+    )]
+    Broker(BenchBrokerArgs),
+}
+
+/// `weir bench broker`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchBrokerArgs {
+    /// Directory with the jars of Apache Kafka; tests/run fetches them
+    #[arg(long, value_name = "DIR", default_value = "target/tests/kafka-4.2.2")]
+    pub(crate) kafka_jars: PathBuf,
+    /// How long each part of the load runs, in seconds
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+    /// How often each broker is measured
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// Also write the report as a page with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// How a broker is run.

@@ -19,7 +19,8 @@ use runtime::logs;
 use schemas::{Names, Prefix};
 
 use crate::cli::{
-    BrokerArgs, BrokerCommand, Cli, Command, ConfigCommand, LineageCommand, ProductCommand, QuarantineCommand, Role,
+    BenchCommand, BrokerArgs, BrokerCommand, Cli, Command, ConfigCommand, LineageCommand, ProductCommand,
+    QuarantineCommand, Role,
 };
 use crate::output::Out;
 
@@ -146,6 +147,7 @@ fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
             commands::broker::backup(global, &data, &to)
         }
         Command::Broker(BrokerArgs { command: None, .. }) => roles::serve(global, &[Role::Broker].into()),
+        Command::Bench(BenchCommand::Broker(args)) => commands::bench::broker(global, &args),
         Command::Serve(args) => roles::serve(global, &args.roles.into_iter().collect()),
         Command::Config(ConfigCommand::Show) => commands::config::show(global),
         // Answered before any configuration is read.

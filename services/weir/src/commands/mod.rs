@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod backbone;
+pub(crate) mod bench;
 pub(crate) mod broker;
 pub(crate) mod check;
 pub(crate) mod config;
