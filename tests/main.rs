@@ -31,6 +31,7 @@ mod proxy;
 mod readings;
 mod readme;
 mod registration;
+mod rules;
 mod sandbox;
 mod security;
 mod smoke;

@@ -240,7 +240,10 @@ impl Program {
         }
         scratch.begin(self, false);
         let mut slots = vec![Found::Null; self.code.slots];
-        self.run(body, &mut slots, scratch).ok()?;
+        let mut rows = self.rows(scratch);
+        let ran = self.run(body, &mut slots, &mut rows, scratch);
+        self.give_back(rows, scratch);
+        ran.ok()?;
         let parts = slots.get(self.code.key_slots..self.code.slots)?;
         let mut key = Vec::with_capacity(32);
         frame(id, &mut key);

@@ -2,10 +2,10 @@
 
 use super::exact;
 use super::walk::{COUNTED, Stage};
-use crate::cel::Found;
+use crate::cel::{Found, Rows};
 use crate::program::Program;
 use crate::program::cursor::{Cursor, Fault};
-use crate::program::run::{converted, wanted};
+use crate::program::run::{converted, noted, wanted};
 use crate::program::statistics;
 use crate::program::value::Value;
 
@@ -44,7 +44,7 @@ impl Program {
         op: exact::Op,
         value: &mut Value<'a>,
         items: &mut u64,
-        slots: &mut [Found<'a>],
+        (slots, rows): (&mut [Found<'a>], &mut Rows<'a>),
         stage: &mut Stage<'_>,
     ) -> bool {
         match op {
@@ -73,6 +73,12 @@ impl Program {
                     *entry = wanted(*value, want, *items);
                 }
             }
+            exact::Op::Table(_)
+            | exact::Op::Row(_)
+            | exact::Op::Cell { .. }
+            | exact::Op::KeyCell { .. }
+            | exact::Op::SlotRows { .. }
+            | exact::Op::CellRows { .. } => noted(op, *value, *items, slots, rows),
             exact::Op::Stat { leaf } => {
                 if let Some(entry) = stage.staged.get_mut(leaf as usize) {
                     *entry = statistics::staged(*value);

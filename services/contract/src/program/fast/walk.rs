@@ -4,7 +4,7 @@ use super::read::{
     ANYWHERE, behind_nullable_varint, behind_varint, bytes, decimal, detour, double, end, fits, long, long_text, utf8,
 };
 use super::{Fast, LOOPS, Op, Register};
-use crate::cel::Found;
+use crate::cel::{Found, Rows};
 use crate::program::checks::scalars;
 use crate::program::cursor::{Cursor, ascii, unzigzag};
 use crate::program::scratch::Scratch;
@@ -47,6 +47,7 @@ impl Fast {
         program: &'a Program,
         body: &'a [u8],
         slots: &mut [Found<'a>],
+        rows: &mut Rows<'a>,
         scratch: &mut Scratch,
     ) -> bool {
         let ops = self.ops.as_slice();
@@ -446,7 +447,7 @@ impl Fast {
                 }
                 Op::Look(index) => {
                     let op = *or_leave!(self.exact.get(index as usize));
-                    if !program.look_at(op, &mut value, &mut items, slots, &mut stage) {
+                    if !program.look_at(op, &mut value, &mut items, (slots, rows), &mut stage) {
                         return false;
                     }
                 }
