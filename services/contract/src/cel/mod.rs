@@ -69,7 +69,7 @@ pub struct Input {
     pub path: Path,
     /// What of it.
     pub want: Want,
-    /// With [`Want::Rows`], what is needed of each item: the columns of its row, in order.
+    /// With [`Want::Rows`] and [`Want::Entries`], what is needed of each item: the columns of its row, in order.
     pub items: Vec<Input>,
 }
 
@@ -82,8 +82,10 @@ pub enum Want {
     Items,
     /// Only whether it is null (for records, arrays and maps).
     Presence,
-    /// The items of an array or map, a row of [`Rows`] each.
+    /// The items of an array, a row of [`Rows`] each.
     Rows,
+    /// The entries of a map, likewise.
+    Entries,
     /// The key of this entry of a map.
     Key,
 }

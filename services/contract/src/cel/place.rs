@@ -194,9 +194,9 @@ impl Checker<'_> {
 
     /// The items of the array or map at a place.
     pub(super) fn items(&mut self, place: Place) -> Option<(Node, Table, NodeId, Path)> {
-        let (segment, item) = match self.schema.node(place.node).kind {
-            Kind::Array(item) => (Segment::Items, item),
-            Kind::Map(value) => (Segment::Values, value),
+        let (segment, item, want) = match self.schema.node(place.node).kind {
+            Kind::Array(item) => (Segment::Items, item, Want::Rows),
+            Kind::Map(value) => (Segment::Values, value, Want::Entries),
             _ => return None,
         };
         let mut whole = place.whole.clone();
@@ -205,7 +205,7 @@ impl Checker<'_> {
             Base::Record => Vec::new(),
             Base::Item { table, .. } => table.0.clone(),
         };
-        let node = self.read_at(place, Want::Rows, Read::Plain);
+        let node = self.read_at(place, want, Read::Plain);
         match &node {
             Node::Input { index, .. } => table.push(*index),
             Node::Cell { column, .. } => table.push(*column),

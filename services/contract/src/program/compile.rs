@@ -173,37 +173,38 @@ impl Compiler<'_> {
     }
 
     fn bind_input(&mut self, input: &Input) -> Result<(), Unresolvable> {
-        if input.want != Want::Rows {
-            self.bind_slot(&input.path, input.want);
-            return Ok(());
-        }
+        let item = match input.want {
+            Want::Rows => Segment::Items,
+            Want::Entries => Segment::Values,
+            want => {
+                self.bind_slot(&input.path, want);
+                return Ok(());
+            }
+        };
         let slot = self.code.slots as u32;
         self.code.slots += 1;
-        let table = self.bind_items(&input.path.0, &input.items)?;
+        let table = self.bind_items(&input.path.0, &item, &input.items)?;
         self.bindings.entry(input.path.0.clone()).or_default().rows.push(Op::SlotRows { slot, table });
         Ok(())
     }
 
     /// A table for the items at a path, and what its columns hold.
-    fn bind_items(&mut self, path: &[Segment], columns: &[Input]) -> Result<u32, Unresolvable> {
+    fn bind_items(&mut self, path: &[Segment], item: &Segment, columns: &[Input]) -> Result<u32, Unresolvable> {
         let table = self.code.tables_of_items.len() as u32;
         self.code.tables_of_items.push(columns.len() as u32);
         self.bindings.entry(path.to_vec()).or_default().tables.push(table);
-        let place = Path(path.to_vec());
-        let kind = node_at(self.pair.reader, &place).map(|node| {
-            let node = self.pair.reader.nullable(node).unwrap_or(node);
-            &self.pair.reader.node(node).kind
-        });
-        let item = if matches!(kind, Some(Kind::Map(_))) { Segment::Values } else { Segment::Items };
         for (column, input) in columns.iter().enumerate() {
-            let many =
-                |_| Unresolvable { path: place.to_string(), why: "conditions look at too much of it".to_owned() };
+            let many = |_| Unresolvable {
+                path: Path(path.to_vec()).to_string(),
+                why: "conditions look at too much of it".to_owned(),
+            };
             let column = u16::try_from(column).map_err(many)?;
-            let at: Vec<Segment> = path.iter().chain([&item]).chain(&input.path.0).cloned().collect();
+            let at: Vec<Segment> = path.iter().chain([item]).chain(&input.path.0).cloned().collect();
             let op = match input.want {
                 Want::Key => Op::KeyCell { table, column },
-                Want::Rows => {
-                    let of = u16::try_from(self.bind_items(&at, &input.items)?).map_err(many)?;
+                Want::Rows | Want::Entries => {
+                    let item = if input.want == Want::Rows { Segment::Items } else { Segment::Values };
+                    let of = u16::try_from(self.bind_items(&at, &item, &input.items)?).map_err(many)?;
                     Op::CellRows { table, column, of }
                 }
                 want => Op::Cell { table, column, want },

@@ -434,7 +434,7 @@ pub(super) fn wanted(value: Value<'_>, want: Want, items: u64) -> Found<'_> {
         (_, Value::Null) => Found::Null,
         (Want::Value, value) => value.found(),
         (Want::Items, _) => Found::Int(i64::try_from(items).unwrap_or(i64::MAX)),
-        (Want::Presence | Want::Rows | Want::Key, _) => Found::Present,
+        (Want::Presence | Want::Rows | Want::Entries | Want::Key, _) => Found::Present,
     }
 }
 

@@ -36,7 +36,7 @@ struct Tables<'a> {
 impl<'a> Tables<'a> {
     fn plan<'i>(&mut self, input: &'i Input) -> Plan<'i> {
         let table = self.widths.len() as u32;
-        if input.want == Want::Rows {
+        if matches!(input.want, Want::Rows | Want::Entries) {
             self.widths.push(input.items.len() as u32);
         }
         Plan { input, table, columns: input.items.iter().map(|column| self.plan(column)).collect() }
@@ -54,7 +54,7 @@ impl<'a> Tables<'a> {
         }
         match plan.input.want {
             Want::Items => Found::Int(items(value).len() as i64),
-            Want::Rows => {
+            Want::Rows | Want::Entries => {
                 self.rows.begin(plan.table);
                 for (key, item) in items(value) {
                     self.rows.push(plan.table);
