@@ -282,13 +282,22 @@ pub(super) fn truth<'a>(
 ) -> Result<bool, Fail> {
     match at_once(root, found, now) {
         Some(truth) => Ok(truth),
-        None => {
-            let evaluation = Evaluation { found, rows, now, texts: &*texts, steps: Cell::new(MAX_STEPS) };
-            let truth = evaluation.bool(root, None);
-            texts.clear();
-            truth
-        }
+        None => walked(root, found, rows, now, texts),
     }
+}
+
+#[inline(never)]
+fn walked<'a>(
+    root: &'a Node,
+    found: &[Found<'a>],
+    rows: &Rows<'a>,
+    now: Timestamp,
+    texts: &mut Texts,
+) -> Result<bool, Fail> {
+    let evaluation = Evaluation { found, rows, now, texts: &*texts, steps: Cell::new(MAX_STEPS) };
+    let truth = evaluation.bool(root, None);
+    texts.clear();
+    truth
 }
 
 /// What most conditions are, an input compared with `now` or a literal, without walking the tree; `None`

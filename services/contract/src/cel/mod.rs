@@ -53,7 +53,7 @@ pub const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// How many steps an expression may take: an item that is looked at is one, and so are some bytes of a text.
 /// What may take more, by the number of items that the contract allows (`maxItems`, else
 /// [`ASSUMED_ITEMS`]), is refused; what takes more on one record, has no value there.
-pub const MAX_STEPS: u64 = 2_000_000;
+pub const MAX_STEPS: u64 = 4_000_000;
 
 /// How many items an array or map is taken to have where the contract does not say.
 pub const ASSUMED_ITEMS: u64 = 1_000;

@@ -479,7 +479,7 @@ fn what_an_expression_may_do_is_bounded() {
     let record =
         |count: usize, sku: &str| serde_json::json!({"lines": vec![line(sku); count], "tags": [], "labels": {}});
     let fail = world::judge(&expression, &record(400, "")).expect_err("too much");
-    assert_eq!(fail, "it takes more than 2000000 steps");
+    assert_eq!(fail, "it takes more than 4000000 steps");
 
     let long = "lines.map(l, l.sku).join('').replace('x', lines[0].sku) != ''";
     let expression = compile(long, &schema, &|_| None).expect("compiles");

@@ -409,6 +409,7 @@ pub(super) fn converted(op: Op, value: Value<'_>) -> Result<Value<'_>, &'static 
 }
 
 /// What conditions want of an item, put into the tables of items.
+#[inline(never)]
 pub(super) fn noted<'a>(op: Op, value: Value<'a>, items: u64, slots: &mut [Found<'a>], rows: &mut Rows<'a>) {
     let range = |rows: &Rows<'a>, table| if matches!(value, Value::Null) { Found::Null } else { rows.range(table) };
     match op {

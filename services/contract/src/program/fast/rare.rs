@@ -2,7 +2,7 @@
 
 use super::exact;
 use super::walk::{COUNTED, Stage};
-use crate::cel::{Found, Rows};
+use crate::cel::Found;
 use crate::program::Program;
 use crate::program::cursor::{Cursor, Fault};
 use crate::program::run::{converted, noted, wanted};
@@ -44,8 +44,8 @@ impl Program {
         op: exact::Op,
         value: &mut Value<'a>,
         items: &mut u64,
-        (slots, rows): (&mut [Found<'a>], &mut Rows<'a>),
-        stage: &mut Stage<'_>,
+        slots: &mut [Found<'a>],
+        stage: &mut Stage<'_, 'a>,
     ) -> bool {
         match op {
             exact::Op::Null => *value = Value::Null,
@@ -78,7 +78,7 @@ impl Program {
             | exact::Op::Cell { .. }
             | exact::Op::KeyCell { .. }
             | exact::Op::SlotRows { .. }
-            | exact::Op::CellRows { .. } => noted(op, *value, *items, slots, rows),
+            | exact::Op::CellRows { .. } => noted(op, *value, *items, slots, stage.rows),
             exact::Op::Stat { leaf } => {
                 if let Some(entry) = stage.staged.get_mut(leaf as usize) {
                     *entry = statistics::staged(*value);

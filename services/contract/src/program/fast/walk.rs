@@ -27,11 +27,12 @@ struct Block {
     end: usize,
 }
 
-/// Where statistics are staged.
-pub(super) struct Stage<'s> {
+/// Where statistics are staged, and items put that conditions look into.
+pub(super) struct Stage<'s, 'a> {
     pub(super) staged: &'s mut [f64],
     pub(super) behind: &'s mut [u32],
     pub(super) hashes: &'s mut [u64],
+    pub(super) rows: &'s mut Rows<'a>,
 }
 
 impl Fast {
@@ -52,7 +53,7 @@ impl Fast {
     ) -> bool {
         let ops = self.ops.as_slice();
         let Scratch { staged, behind: after, hashes, .. } = scratch;
-        let mut stage = Stage { staged, behind: after, hashes };
+        let mut stage = Stage { staged, behind: after, hashes, rows };
         // The mark is how many bytes were left there.
         let (mut rest, mut mark) = (body, body.len());
         // The stretch with texts that are not ASCII, from what was left before it to what was left behind.
@@ -447,7 +448,7 @@ impl Fast {
                 }
                 Op::Look(index) => {
                     let op = *or_leave!(self.exact.get(index as usize));
-                    if !program.look_at(op, &mut value, &mut items, (slots, rows), &mut stage) {
+                    if !program.look_at(op, &mut value, &mut items, slots, &mut stage) {
                         return false;
                     }
                 }
@@ -465,7 +466,7 @@ impl Fast {
 
     /// Texts were staged by their length in bytes, and not all of those in this stretch are ASCII.
     #[inline(never)]
-    fn recount(&self, body: &[u8], (before, least): (usize, usize), stage: &mut Stage<'_>) {
+    fn recount(&self, body: &[u8], (before, least): (usize, usize), stage: &mut Stage<'_, '_>) {
         for leaf in &self.texts {
             let leaf = usize::from(*leaf);
             let (Some(staged), Some(behind)) = (stage.staged.get_mut(leaf), stage.behind.get(leaf)) else {
