@@ -5,6 +5,7 @@ use std::fmt;
 use schemas::Frame as Framed;
 
 use super::avro_key::KeySchema;
+use super::run::Places;
 use super::{Context, Program, Scratch, value};
 use crate::cel::Found;
 use crate::model::{Contract, KeyKind};
@@ -112,7 +113,7 @@ impl Program {
         scratch.begin(self, false);
         let mut slots = vec![Found::Null; self.code.slots];
         let mut rows = self.rows(scratch);
-        let ran = self.run(body, &mut slots, &mut rows, scratch);
+        let ran = self.run(body, &mut Places { slots: &mut slots, rows: &mut rows }, scratch);
         self.give_back(rows, scratch);
         ran.ok()?;
         let parts = slots.get(self.code.key_slots..self.code.slots)?;

@@ -36,6 +36,7 @@ use crate::model::{Contract, RuleId, Severity};
 use compile::Code;
 use fast::Fast;
 use layout::Layout;
+use run::Places;
 
 pub use avro_key::{KeyProgram, KeySchema, key_schema};
 pub use key::key_fault_of_tombstone;
@@ -182,21 +183,15 @@ impl Program {
     }
 
     /// Whether the fast pass has seen that all is well with the record's values.
-    fn swiftly<'a>(
-        &'a self,
-        body: &'a [u8],
-        slots: &mut [Found<'a>],
-        rows: &mut Rows<'a>,
-        scratch: &mut Scratch,
-    ) -> bool {
+    fn swiftly<'a>(&'a self, body: &'a [u8], places: &mut Places<'_, 'a>, scratch: &mut Scratch) -> bool {
         let done = match (&self.fast, scratch.measuring) {
-            ([Some(fast), _], false) => fast.walk::<false>(self, body, slots, rows, scratch),
-            ([_, Some(fast)], true) => fast.walk::<true>(self, body, slots, rows, scratch),
+            ([Some(fast), _], false) => fast.walk::<false>(self, body, places, scratch),
+            ([_, Some(fast)], true) => fast.walk::<true>(self, body, places, scratch),
             _ => return false,
         };
         if !done {
-            slots.fill(Found::Null);
-            rows.clear();
+            places.slots.fill(Found::Null);
+            places.rows.clear();
             scratch.begin(self, scratch.measuring);
         }
         done
@@ -210,8 +205,9 @@ impl Program {
         rows: &mut Rows<'a>,
         scratch: &mut Scratch,
     ) {
-        if !self.swiftly(body, slots, rows, scratch)
-            && let Err(broken) = self.run(body, slots, rows, scratch)
+        let mut places = Places { slots, rows };
+        if !self.swiftly(body, &mut places, scratch)
+            && let Err(broken) = self.run(body, &mut places, scratch)
         {
             scratch.forget();
             let message = format!("{}, at byte {}", broken.fault, broken.at);
@@ -221,6 +217,7 @@ impl Program {
         if scratch.unreadable {
             return;
         }
+        let Places { slots, rows } = places;
         let parts = slots.get(self.code.key_slots..self.code.slots).unwrap_or_default();
         if let Some(message) = self.key_fault(context, parts) {
             self.violates(body, usize::MAX, RULE_KEY, self.key_shown(context.key), &message, scratch);

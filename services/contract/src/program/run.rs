@@ -39,20 +39,26 @@ struct Control {
     seen: usize,
 }
 
+/// Where a pass puts what conditions and the key look at.
+#[derive(Debug)]
+pub(super) struct Places<'s, 'a> {
+    pub(super) slots: &'s mut [Found<'a>],
+    pub(super) rows: &'s mut Rows<'a>,
+}
+
 impl Program {
     /// One pass. Rules that are broken are noted in `scratch`.
     pub(super) fn run<'a>(
         &'a self,
         body: &'a [u8],
-        slots: &mut [Found<'a>],
-        rows: &mut Rows<'a>,
+        places: &mut Places<'_, 'a>,
         scratch: &mut Scratch,
     ) -> Result<(), Broken> {
         scratch.frames.clear();
         scratch.seen.clear();
         let mut cursor = Cursor::new(body);
         let mut pc = 0;
-        match self.steps(&mut cursor, &mut pc, body, (slots, rows), scratch) {
+        match self.steps(&mut cursor, &mut pc, body, places, scratch) {
             Ok(()) if cursor.left() == 0 => Ok(()),
             Ok(()) => {
                 scratch.frames.clear();
@@ -67,7 +73,7 @@ impl Program {
         cursor: &mut Cursor<'a>,
         at: &mut usize,
         body: &'a [u8],
-        (slots, rows): (&mut [Found<'a>], &mut Rows<'a>),
+        places: &mut Places<'_, 'a>,
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let code = &self.code;
@@ -186,7 +192,7 @@ impl Program {
                 }
                 Op::Collect => collect(value, body, control.length - bytes.left(), scratch),
                 Op::Slot { slot, want } => {
-                    if let Some(entry) = slots.get_mut(slot as usize) {
+                    if let Some(entry) = places.slots.get_mut(slot as usize) {
                         *entry = wanted(value, want, control.items);
                     }
                 }
@@ -195,7 +201,7 @@ impl Program {
                 | Op::Cell { .. }
                 | Op::KeyCell { .. }
                 | Op::SlotRows { .. }
-                | Op::CellRows { .. } => noted(*op, value, control.items, slots, rows),
+                | Op::CellRows { .. } => noted(*op, value, control.items, places),
                 Op::Stat { leaf } => {
                     if scratch.measuring
                         && let Some(entry) = scratch.staged.get_mut(leaf as usize)
@@ -410,7 +416,8 @@ pub(super) fn converted(op: Op, value: Value<'_>) -> Result<Value<'_>, &'static 
 
 /// What conditions want of an item, put into the tables of items.
 #[inline(never)]
-pub(super) fn noted<'a>(op: Op, value: Value<'a>, items: u64, slots: &mut [Found<'a>], rows: &mut Rows<'a>) {
+pub(super) fn noted<'a>(op: Op, value: Value<'a>, items: u64, places: &mut Places<'_, 'a>) {
+    let Places { slots, rows } = places;
     let range = |rows: &Rows<'a>, table| if matches!(value, Value::Null) { Found::Null } else { rows.range(table) };
     match op {
         Op::Table(table) => rows.begin(table),

@@ -6,6 +6,7 @@ use crate::avro::Schema;
 use crate::cel::{self, Found, Rows};
 use crate::model::{Check, Condition, Contract, Native, RuleId, Severity};
 use crate::program::Program;
+use crate::program::run::Places;
 use crate::program::scratch::Scratch;
 use crate::program::statistics::NULL;
 use crate::program::tests::{contract, rule};
@@ -231,18 +232,24 @@ fn both_passes_find_the_same() {
         let (mut slots, mut rows, mut scratch) = ([Found::Null; 8], Rows::default(), Scratch::default());
         rows.prepare(&program.code.tables_of_items);
         scratch.begin(&program, true);
-        let keeps = program.run(&body, &mut slots, &mut rows, &mut scratch).is_ok() && scratch.hits().next().is_none();
+        let keeps = program.run(&body, &mut Places { slots: &mut slots, rows: &mut rows }, &mut scratch).is_ok()
+            && scratch.hits().next().is_none();
         let exact = found(&program, &slots, &rows, &scratch);
         slots.fill(Found::Null);
         rows.clear();
         scratch.begin(&program, true);
-        let measured = measuring.walk::<true>(&program, &body, &mut slots, &mut rows, &mut scratch);
+        let measured =
+            measuring.walk::<true>(&program, &body, &mut Places { slots: &mut slots, rows: &mut rows }, &mut scratch);
         if measured {
             assert_eq!(found(&program, &slots, &rows, &scratch), exact, "{body:02x?}");
         }
         slots.fill(Found::Null);
         scratch.begin(&program, false);
-        assert_eq!(plain.walk::<false>(&program, &body, &mut slots, &mut rows, &mut scratch), measured, "{body:02x?}");
+        assert_eq!(
+            plain.walk::<false>(&program, &body, &mut Places { slots: &mut slots, rows: &mut rows }, &mut scratch),
+            measured,
+            "{body:02x?}"
+        );
         assert!(keeps || !measured, "the fast pass let through {body:02x?}");
         // Only numbers that take more bytes than they need are left to the exact pass.
         assert!(measured || !keeps || mutated, "the fast pass left {body:02x?}");

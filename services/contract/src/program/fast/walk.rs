@@ -4,9 +4,10 @@ use super::read::{
     ANYWHERE, behind_nullable_varint, behind_varint, bytes, decimal, detour, double, end, fits, long, long_text, utf8,
 };
 use super::{Fast, LOOPS, Op, Register};
-use crate::cel::{Found, Rows};
+use crate::cel::Found;
 use crate::program::checks::scalars;
 use crate::program::cursor::{Cursor, ascii, unzigzag};
+use crate::program::run::Places;
 use crate::program::scratch::Scratch;
 use crate::program::statistics::NULL;
 use crate::program::value::{self, Value};
@@ -27,12 +28,11 @@ struct Block {
     end: usize,
 }
 
-/// Where statistics are staged, and items put that conditions look into.
-pub(super) struct Stage<'s, 'a> {
+/// Where statistics are staged.
+pub(super) struct Stage<'s> {
     pub(super) staged: &'s mut [f64],
     pub(super) behind: &'s mut [u32],
     pub(super) hashes: &'s mut [u64],
-    pub(super) rows: &'s mut Rows<'a>,
 }
 
 impl Fast {
@@ -47,13 +47,12 @@ impl Fast {
         &'a self,
         program: &'a Program,
         body: &'a [u8],
-        slots: &mut [Found<'a>],
-        rows: &mut Rows<'a>,
+        places: &mut Places<'_, 'a>,
         scratch: &mut Scratch,
     ) -> bool {
         let ops = self.ops.as_slice();
         let Scratch { staged, behind: after, hashes, .. } = scratch;
-        let mut stage = Stage { staged, behind: after, hashes, rows };
+        let mut stage = Stage { staged, behind: after, hashes };
         // The mark is how many bytes were left there.
         let (mut rest, mut mark) = (body, body.len());
         // The stretch with texts that are not ASCII, from what was left before it to what was left behind.
@@ -428,7 +427,7 @@ impl Fast {
                     }
                 }
                 Op::SlotOfInt(slot) => {
-                    if let Some(entry) = slots.get_mut(slot as usize) {
+                    if let Some(entry) = places.slots.get_mut(slot as usize) {
                         *entry = Found::Int(int);
                     }
                 }
@@ -448,7 +447,7 @@ impl Fast {
                 }
                 Op::Look(index) => {
                     let op = *or_leave!(self.exact.get(index as usize));
-                    if !program.look_at(op, &mut value, &mut items, slots, &mut stage) {
+                    if !program.look_at(op, &mut value, &mut items, places, &mut stage) {
                         return false;
                     }
                 }
@@ -466,7 +465,7 @@ impl Fast {
 
     /// Texts were staged by their length in bytes, and not all of those in this stretch are ASCII.
     #[inline(never)]
-    fn recount(&self, body: &[u8], (before, least): (usize, usize), stage: &mut Stage<'_, '_>) {
+    fn recount(&self, body: &[u8], (before, least): (usize, usize), stage: &mut Stage<'_>) {
         for leaf in &self.texts {
             let leaf = usize::from(*leaf);
             let (Some(staged), Some(behind)) = (stage.staged.get_mut(leaf), stage.behind.get(leaf)) else {
