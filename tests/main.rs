@@ -33,6 +33,7 @@ mod readings;
 mod readme;
 mod registration;
 mod robust;
+mod rules;
 mod sandbox;
 mod security;
 mod smoke;

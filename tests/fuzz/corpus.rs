@@ -15,7 +15,7 @@ pub(super) fn contracts() -> &'static [(String, String)] {
 }
 
 /// Expressions of the products' contracts, and others that use what there is.
-pub(super) const EXPRESSIONS: [&str; 14] = [
+pub(super) const EXPRESSIONS: [&str; 20] = [
     "origin != dest",
     "air_time == null || dep_time != null",
     "dewp == null || temp == null || dewp <= temp",
@@ -30,6 +30,12 @@ pub(super) const EXPRESSIONS: [&str; 14] = [
     "signature == b'\\x00\\xff'",
     "int(total) % 7 == 0 && double(customer.id) < 1e300",
     "[1, 2, 3].all(x, x > 0) || {'a': 1}.a == 1",
+    "lines.all(l, l.quantity > 0 && l.sku.split('-')[0].lowerAscii() != '')",
+    "size(lines.filter(l, l.sku.startsWith('A'))) < 3 && lines[0].quantity >= 1",
+    "order_id.substring(1, 3).reverse() + string(size(lines)) in lines.map(l, l.sku)",
+    "lines.exists_one(l, lines.exists(m, m.sku == l.sku && int(m.sku) > 1))",
+    "placed_at.getHours('+02:00') < 23 || (now - placed_at).getMinutes() > 5",
+    "carrier.replace('', 'ab', 2).indexOf('b', 1) == tailnum.lastIndexOf('N') && origin.charAt(0) != dest.trim()",
 ];
 
 /// Rows of the flights' files, as they come.

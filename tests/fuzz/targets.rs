@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use apache_avro::reader::datum::GenericDatumReader;
 use contract::avro::{IncompatibilityKind, Kind, Schema, can_read};
-use contract::cel::{self, Found};
+use contract::cel::{self, Found, Rows, Texts};
 use contract::odcs::{self, Source};
 use contract::{Context, Program, Scratch, Statistics, Verdict};
 use files::{FileFormat, Options};
@@ -130,7 +130,8 @@ fn conditions() {
     fuzz("conditions", |random| {
         let (one, other) = (*random.pick(&EXPRESSIONS), *random.pick(&EXPRESSIONS));
         let source = spoil::text(one, &other.replace(' ', "\n"), random);
-        let Ok(expression) = cel::compile(&source, random.pick(&schemas)) else { return };
+        let Ok(expression) = cel::compile(&source, random.pick(&schemas), &|_| None) else { return };
+        let mut texts = Texts::default();
         for _ in 0..8 {
             let found: Vec<Found<'_>> = expression
                 .inputs()
@@ -145,7 +146,7 @@ fn conditions() {
                 })
                 .collect();
             // Whatever it says, it says it.
-            let _answer = expression.holds(&found, Timestamp(random.whole()));
+            let _answer = expression.holds(&found, &Rows::default(), Timestamp(random.whole()), &mut texts);
         }
     });
 }

@@ -65,3 +65,29 @@ fn a_conforming_record_costs_no_allocation() {
         }
     }
 }
+
+/// Conditions on items, and such as make texts.
+const CONDITIONS: [&str; 4] = [
+    "lines.all(l, l.quantity > 0 && l.price >= 0.0) && size(lines.filter(l, l.price > 1e6)) == 0",
+    "lines.map(l, l.sku.lowerAscii()).join('-') != '' && !(order_id in lines.map(l, l.sku))",
+    "order_id.upperAscii().reverse().reverse().replace('-', '') + string(priority) != customer_id",
+    "ordered_at.getFullYear() < 2100 && size(string(total).split('.')) <= 2 && address.city.trim().charAt(0) != '!'",
+];
+
+#[test]
+fn items_and_texts_cost_no_allocation_once_there_is_memory_for_them() {
+    let mut contract = orders::contract(false);
+    for source in CONDITIONS {
+        let expression = contract::cel::compile(source, &contract.schema, &|_| None).expect("compiles");
+        let like = contract.conditions[0].clone();
+        contract.conditions.push(contract::Condition { expression, source: Arc::from(source), ..like });
+    }
+    let contract = Arc::new(contract);
+    let program = Program::compile(&contract.schema, &contract).expect("resolves");
+    let (conforming, _) = bodies(&program, 2_000);
+    assert!(conforming.len() > 1_900, "{}", conforming.len());
+    let mut scratch = Scratch::default();
+    // The memory has grown to the largest of them.
+    allocations(&program, &conforming, &mut scratch, &mut None);
+    assert_eq!(allocations(&program, &conforming, &mut scratch, &mut None), 0);
+}

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators};
+use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 
-use super::eval::{Const, Node, Read};
+use super::eval::{Const, Node};
+use super::functions;
+use super::lists::Variable;
 use super::operators as rules;
 use super::parse::Parsed;
-use super::{CelError, Input, MAX_DEPTH, Want};
-use crate::avro::{Kind, Logical, NodeId, Schema};
-use crate::model::{Path, Segment};
+use super::{CelError, Expression, Input, MAX_DEPTH, MAX_STEPS};
+use crate::avro::{Kind, NodeId, Schema};
+use crate::model::Path;
 
 /// The type of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,18 +76,20 @@ impl Typed {
     }
 }
 
-/// A field that a name leads to.
-struct Place {
-    path: Path,
-    /// Its type, without the null branch.
-    node: NodeId,
-}
-
 pub(super) type Checked<T> = Result<T, CelError>;
 
 /// Checks the whole expression, which must be of type bool.
-pub(super) fn check(parsed: &Parsed, schema: &Schema) -> Checked<(Node, Vec<Input>)> {
-    let mut checker = Checker { parsed, schema, inputs: Vec::new() };
+pub(super) fn check(parsed: &Parsed, schema: &Schema, most: &dyn Fn(&Path) -> Option<u64>) -> Checked<Expression> {
+    let mut checker = Checker {
+        parsed,
+        schema,
+        most,
+        inputs: Vec::new(),
+        cells: Vec::new(),
+        variables: Vec::new(),
+        times: 1,
+        steps: 0,
+    };
     if !matches!(schema.node(schema.root()).kind, Kind::Record(_)) {
         return Err(CelError {
             offset: 0,
@@ -101,13 +105,23 @@ pub(super) fn check(parsed: &Parsed, schema: &Schema) -> Checked<(Node, Vec<Inpu
         );
         return Err(CelError { offset: root.offset, message });
     }
-    Ok((root.node, checker.inputs))
+    Ok(Expression { root: root.node, inputs: checker.inputs, cells: checker.cells })
 }
 
 pub(super) struct Checker<'a> {
-    parsed: &'a Parsed,
+    pub(super) parsed: &'a Parsed,
     pub(super) schema: &'a Schema,
-    inputs: Vec<Input>,
+    /// How many items the contract allows at a path.
+    pub(super) most: &'a dyn Fn(&Path) -> Option<u64>,
+    pub(super) inputs: Vec<Input>,
+    /// Names of cells, for messages.
+    pub(super) cells: Vec<String>,
+    /// Those of the comprehensions around.
+    pub(super) variables: Vec<Variable>,
+    /// How often what is checked now is evaluated, at most.
+    pub(super) times: u64,
+    /// How many steps it takes in all, at most.
+    pub(super) steps: u64,
 }
 
 impl Checker<'_> {
@@ -119,20 +133,21 @@ impl Checker<'_> {
         }
         match &expr.expr {
             Expr::Literal(literal) => literal_node(literal, offset),
-            Expr::Ident(name) if name == "now" && self.field(self.schema.root(), name).is_none() => {
+            Expr::Ident(name) if name == "now" && !self.names(name) => {
                 Ok(Typed { node: Node::Now, kind: Type::Time, offset, path: None })
             }
-            Expr::Ident(_) => self.value(expr),
-            Expr::Select(select) if select.test => self.has(select, expr.id),
-            Expr::Select(_) => self.value(expr),
+            Expr::Ident(name) => match self.variable(name) {
+                Some(index) => self.variable_value(index, offset),
+                None => self.value(expr, depth),
+            },
+            Expr::Select(select) if select.test => self.has(select, expr.id, depth),
+            Expr::Select(_) => self.value(expr, depth),
             Expr::Call(call) => self.call(call, expr.id, depth),
-            Expr::Comprehension(_) => fail(
+            Expr::Comprehension(parts) => self.comprehension(parts, offset, depth),
+            Expr::List(_) => fail(
                 offset,
-                "all, exists, exists_one, map and filter are not supported yet; put the rule on the items in the schema, where it holds for each of them",
+                "a list stands where something is asked of it: on the right of `in`, in size(), before .all(…)",
             ),
-            Expr::List(_) => {
-                fail(offset, "a list stands only on the right of `in`, as in `status in [\"NEW\", \"PAID\"]`")
-            }
             Expr::Map(_) | Expr::Struct(_) => {
                 fail(offset, "map and message literals are not supported; compare the fields one by one")
             }
@@ -140,250 +155,64 @@ impl Checker<'_> {
         }
     }
 
-    /// Dedupes.
-    fn input(&mut self, path: Path, want: Want) -> usize {
-        let input = Input { path, want };
-        if let Some(index) = self.inputs.iter().position(|known| *known == input) {
-            return index;
+    /// Takes so many steps more, as often as this is evaluated.
+    pub(super) fn take(&mut self, items: u64, offset: usize, of: &str) -> Checked<()> {
+        self.steps = self.steps.saturating_add(self.times.saturating_mul(items));
+        if self.steps <= MAX_STEPS {
+            return Ok(());
         }
-        self.inputs.push(input);
-        self.inputs.len() - 1
-    }
-
-    /// A field by name; `node` must be a record.
-    fn field(&self, node: NodeId, name: &str) -> Option<NodeId> {
-        match &self.schema.node(node).kind {
-            Kind::Record(record) => record.fields.iter().find(|field| field.name == name).map(|field| field.node),
-            _ => None,
-        }
-    }
-
-    /// The type without its null branch; `None` for a union of several types.
-    fn plain(&self, node: NodeId) -> Option<NodeId> {
-        let Kind::Union(branches) = &self.schema.node(node).kind else {
-            return Some(node);
-        };
-        let mut others = branches.iter().filter(|branch| !matches!(self.schema.node(**branch).kind, Kind::Null));
-        match (others.next(), others.next()) {
-            (Some(only), None) => Some(*only),
-            _ => None,
-        }
-    }
-
-    /// Follows `a.b.c` through records and nullable unions.
-    fn place(&self, expr: &IdedExpr, depth: usize) -> Checked<Place> {
-        let offset = self.parsed.offset(expr.id);
-        if depth > MAX_DEPTH {
-            return fail(offset, format!("the name has more than {MAX_DEPTH} parts; the schema cannot be that deep"));
-        }
-        match &expr.expr {
-            Expr::Ident(name) => {
-                let name = name.strip_prefix('.').unwrap_or(name);
-                self.step(&Path::default(), self.schema.root(), name, offset)
-            }
-            Expr::Select(select) if !select.test => {
-                let parent = self.place(&select.operand, depth + 1)?;
-                self.step(&parent.path, parent.node, &select.field, offset + 1)
-            }
-            Expr::Call(call) if call.func_name == operators::INDEX => fail(
-                offset,
-                "items of arrays and maps cannot be reached in a condition yet; put the rule on the items in the schema",
+        fail(
+            offset,
+            format!(
+                "with {of} the condition may take {} steps, one for each item that is looked at, and {MAX_STEPS} are \
+                 allowed; give the arrays a smaller `maxItems`, or put fewer of all, exists, map and filter within \
+                 each other",
+                self.steps
             ),
-            _ => fail(
-                offset,
-                "only a field of a record has fields; write names joined by dots, as in customer.address.country",
-            ),
-        }
-    }
-
-    fn step(&self, path: &Path, parent: NodeId, name: &str, offset: usize) -> Checked<Place> {
-        let at = |path: &Path| if path.0.is_empty() { "the schema".to_owned() } else { format!("`{path}`") };
-        let Kind::Record(record) = &self.schema.node(parent).kind else {
-            return fail(
-                offset,
-                match self.schema.node(parent).kind {
-                    Kind::Map(_) | Kind::Array(_) => {
-                        format!("{} is not a record; its items cannot be reached in a condition yet", at(path))
-                    }
-                    _ => format!("{} is not a record and has no field `{name}`", at(path)),
-                },
-            );
-        };
-        let Some(field) = record.fields.iter().find(|field| field.name == name) else {
-            let names = record.fields.iter().map(|field| field.name.as_str());
-            let hint = match nearest(name, names) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    let some: Vec<&str> = record.fields.iter().take(8).map(|field| field.name.as_str()).collect();
-                    format!("it has {}{}", some.join(", "), if record.fields.len() > 8 { ", …" } else { "" })
-                }
-            };
-            return fail(offset, format!("{} has no field `{name}`; {hint}", at(path)));
-        };
-        let mut path = path.clone();
-        path.0.push(Segment::Field(Arc::from(name)));
-        match self.plain(field.node) {
-            Some(node) => Ok(Place { path, node }),
-            None => fail(
-                offset,
-                format!("`{path}` is a union of several types, which a condition cannot read yet; leave it out"),
-            ),
-        }
-    }
-
-    /// A field as a value, or, for records, arrays and maps, as being there.
-    fn value(&mut self, expr: &IdedExpr) -> Checked<Typed> {
-        let place = self.place(expr, 0)?;
-        let offset = self.start(expr);
-        let Some((kind, read)) = self.read(place.node) else {
-            return fail(
-                offset,
-                format!("`{}` is of a type that a condition cannot read (duration or null); leave it out", place.path),
-            );
-        };
-        let want = if matches!(kind, Type::Record | Type::Array | Type::Map) { Want::Presence } else { Want::Value };
-        let path = Some(place.path.to_string());
-        let index = self.input(place.path, want);
-        Ok(Typed { node: Node::Input { index, read }, kind, offset, path })
-    }
-
-    /// Where an expression starts, not where its operator stands.
-    fn start(&self, expr: &IdedExpr) -> usize {
-        let mut expr = expr;
-        while let Expr::Select(select) = &expr.expr {
-            expr = &select.operand;
-        }
-        self.parsed.offset(expr.id)
-    }
-
-    /// How to read a value of this type.
-    fn read(&self, node: NodeId) -> Option<(Type, Read)> {
-        const DAY: i128 = 86_400_000_000_000;
-        let node_id = node;
-        let node = self.schema.node(node);
-        if let Some(logical) = node.logical {
-            match logical {
-                Logical::Decimal { scale, .. } => return Some((Type::Decimal, Read::Decimal(scale))),
-                Logical::Date => return Some((Type::Time, Read::Time(DAY))),
-                Logical::TimeMillis => return Some((Type::Span, Read::Span(1_000_000))),
-                Logical::TimeMicros => return Some((Type::Span, Read::Span(1_000))),
-                Logical::TimestampMillis | Logical::LocalTimestampMillis => {
-                    return Some((Type::Time, Read::Time(1_000_000)));
-                }
-                Logical::TimestampMicros | Logical::LocalTimestampMicros => {
-                    return Some((Type::Time, Read::Time(1_000)));
-                }
-                Logical::TimestampNanos | Logical::LocalTimestampNanos => return Some((Type::Time, Read::Time(1))),
-                Logical::Duration => return None,
-                Logical::Uuid => {}
-            }
-        }
-        Some(match &node.kind {
-            Kind::Null | Kind::Union(_) => return None,
-            Kind::Boolean => (Type::Bool, Read::Plain),
-            Kind::Int | Kind::Long => (Type::Int, Read::Plain),
-            Kind::Float | Kind::Double => (Type::Double, Read::Double),
-            Kind::Bytes | Kind::Fixed(_) => (Type::Bytes, Read::Plain),
-            Kind::String => (Type::Text(None), Read::Plain),
-            Kind::Enum(_) => (Type::Text(Some(node_id)), Read::Plain),
-            Kind::Array(_) => (Type::Array, Read::Plain),
-            Kind::Map(_) => (Type::Map, Read::Plain),
-            Kind::Record(_) => (Type::Record, Read::Plain),
-        })
-    }
-
-    /// `has(a.b)`: neither it nor its parents are null.
-    fn has(&mut self, select: &SelectExpr, id: u64) -> Checked<Typed> {
-        let plain = SelectExpr { operand: select.operand.clone(), field: select.field.clone(), test: false };
-        let offset = self.parsed.offset(id);
-        let inner = self.value(&IdedExpr { id, expr: Expr::Select(plain) })?;
-        Ok(Typed { node: Node::NotNull(Box::new(inner.node)), kind: Type::Bool, offset, path: None })
-    }
-
-    /// `size(x)`: of strings and bytes computed, of arrays and maps counted by the program.
-    pub(super) fn size(&mut self, expr: &IdedExpr, offset: usize, depth: usize) -> Checked<Typed> {
-        if let Expr::List(list) = &expr.expr {
-            let size = i64::try_from(list.elements.len()).unwrap_or(i64::MAX);
-            return Ok(Typed { node: Node::Const(Const::Int(size)), kind: Type::Int, offset, path: None });
-        }
-        if matches!(expr.expr, Expr::Ident(_)) || matches!(&expr.expr, Expr::Select(select) if !select.test) {
-            let place = self.place(expr, 0)?;
-            if matches!(self.schema.node(place.node).kind, Kind::Array(_) | Kind::Map(_)) {
-                let path = format!("size({})", place.path);
-                let index = self.input(place.path, Want::Items);
-                // Null has no size, though it equals null where it is compared as it is.
-                return Ok(Typed {
-                    node: Node::Size(Box::new(Node::Input { index, read: Read::Plain })),
-                    kind: Type::Int,
-                    offset,
-                    path: Some(path),
-                });
-            }
-        }
-        let inner = self.expression(expr, depth + 1)?;
-        if !matches!(inner.kind, Type::Text(_) | Type::Bytes) {
-            return fail(
-                inner.offset,
-                format!(
-                    "size() takes a string, bytes, an array or a map, and {} is {}",
-                    inner.show(),
-                    inner.kind.name()
-                ),
-            );
-        }
-        Ok(Typed { node: Node::Size(Box::new(inner.node)), kind: Type::Int, offset, path: None })
+        )
     }
 
     fn call(&mut self, call: &CallExpr, id: u64, depth: usize) -> Checked<Typed> {
         let offset = self.parsed.offset(id);
-        if call.func_name == operators::IN
-            && let [needle, list] = call.args.as_slice()
-        {
-            let needle = self.expression(needle, depth + 1)?;
-            let Expr::List(items) = &list.expr else {
+        let name = call.func_name.as_str();
+        match (name, &call.target, call.args.as_slice()) {
+            (operators::IN, _, [needle, list]) => return self.membership(needle, list, offset, depth),
+            ("size", Some(target), []) => return self.size(target, offset, depth),
+            ("size", None, [argument]) => return self.size(argument, offset, depth),
+            ("size", ..) => return fail(offset, "size() takes one argument, as in size(lines)"),
+            ("join", Some(target), args) => return self.join(target, args, offset, depth),
+            (operators::INDEX, _, [list, index]) => return self.index_value(list, index, offset, depth),
+            (operators::OPT_INDEX | operators::OPT_SELECT, ..) => {
+                return fail(offset, "`?` is not supported here; test with has(…) or `!= null`");
+            }
+            ("has", ..) => {
+                return fail(offset, "has() asks for one field of a record, as in has(customer.email)");
+            }
+            ("split", ..) => {
                 return fail(
-                    self.parsed.offset(list.id),
-                    "`in` takes a list of values in brackets, as in `status in [\"NEW\", \"PAID\"]`",
+                    offset,
+                    "split() makes a list; ask something of it, as in size(code.split(\"-\")) or code.split(\"-\")[0]",
                 );
-            };
-            let items =
-                items.elements.iter().map(|item| self.expression(item, depth + 1)).collect::<Checked<Vec<_>>>()?;
-            return rules::membership(self.schema, needle, items, offset);
-        }
-        if call.func_name == "size" {
-            return match (&call.target, call.args.as_slice()) {
-                (Some(target), []) => self.size(target, offset, depth),
-                (None, [argument]) => self.size(argument, offset, depth),
-                _ => fail(offset, "size() takes one argument, as in size(lines)"),
-            };
-        }
-        if matches!(call.func_name.as_str(), operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT) {
-            return fail(
-                offset,
-                "items of arrays and maps cannot be reached in a condition yet; put the rule on the items in the schema",
-            );
-        }
-        if matches!(call.func_name.as_str(), "has" | "all" | "exists" | "exists_one" | "existsOne" | "map" | "filter") {
-            return fail(
-                offset,
-                match call.func_name.as_str() {
-                    "has" => "has() asks for one field of a record, as in has(customer.email)".to_owned(),
-                    name => format!(
-                        "{name} is not supported yet; put the rule on the items in the schema, where it holds for each of them"
+            }
+            ("all" | "exists" | "exists_one" | "existsOne" | "map" | "filter", ..) => {
+                return fail(
+                    offset,
+                    format!(
+                        "{name} goes over a list with a name for its items, as in lines.all(line, line.quantity > 0)"
                     ),
-                },
-            );
+                );
+            }
+            _ => {}
         }
-        let known = call.target.is_some() || rules::is_known(&call.func_name);
-        if !known {
-            return rules::unknown_function(&call.func_name, offset);
+        if call.target.is_none() && !rules::is_known(name) {
+            return rules::unknown_function(name, offset);
         }
         let target = call.target.as_ref().map(|target| self.expression(target, depth + 1)).transpose()?;
         let args =
             call.args.iter().map(|argument| self.expression(argument, depth + 1)).collect::<Checked<Vec<_>>>()?;
         match target {
-            Some(target) => rules::method(&call.func_name, target, args, offset),
-            None => rules::function(self.schema, &call.func_name, args, offset),
+            Some(target) => functions::method(name, target, args, offset),
+            None => rules::function(self.schema, name, args, offset),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers of different kinds on one line: exact comparison, and decimals as unscaled integers.
 
 use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
 
 /// Compares an integer with a double as numbers, without rounding either.
 pub(super) fn int_with_double(int: i64, double: f64) -> Option<Ordering> {
@@ -54,6 +55,17 @@ pub(super) fn decimal_of(double: f64) -> Option<(i128, u32)> {
     Some((unscaled, u32::try_from(fraction.len()).ok()?))
 }
 
+/// Writes a decimal as people do: `-0.05`.
+pub(super) fn write_decimal(unscaled: i128, scale: u32, out: &mut String) -> fmt::Result {
+    let (sign, size) = (if unscaled < 0 { "-" } else { "" }, unscaled.unsigned_abs());
+    match 10_u128.checked_pow(scale) {
+        Some(1) => write!(out, "{sign}{size}"),
+        Some(one) => write!(out, "{sign}{}.{:0width$}", size / one, size % one, width = scale as usize),
+        // Beyond 38 digits: nothing stands before the point.
+        None => write!(out, "{sign}0.{size:0width$}", width = (scale as usize).min(1_000)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +77,17 @@ mod tests {
         assert_eq!(decimals((i128::MIN, 0), (i128::MIN, 10)), Ordering::Less);
         assert_eq!(decimals((0, 0), (0, 80)), Ordering::Equal);
         assert_eq!(decimals((-1, 0), (-99, 2)), Ordering::Less);
+    }
+
+    #[test]
+    fn decimals_are_written_as_people_do() {
+        for (unscaled, scale, text) in
+            [(-5, 2, "-0.05"), (12_345, 2, "123.45"), (7, 0, "7"), (3, 40, &*format!("0.{}3", "0".repeat(39)))]
+        {
+            let mut out = String::new();
+            assert!(write_decimal(unscaled, scale, &mut out).is_ok());
+            assert_eq!(out, text);
+        }
     }
 
     #[test]

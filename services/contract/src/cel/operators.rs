@@ -1,21 +1,18 @@
 //! The types of operators and functions, and what to write where they do not fit.
 
 use cel::common::ast::operators as name;
-use regex::RegexBuilder;
 
-use super::MAX_PATTERN_BYTES;
 use super::check::{Checked, Type, Typed, fail, nearest};
-use super::eval::{Const, Node, Operator, Relation, TextTest};
+use super::eval::{Const, Function, Node, Operator, Relation};
+use super::functions;
 use super::number;
 use super::parse;
 use crate::avro::{Kind, Schema};
 
-const FUNCTIONS: [&str; 10] =
-    ["size", "has", "timestamp", "duration", "double", "int", "startsWith", "endsWith", "contains", "matches"];
-
 /// Whether a function that is called without a target exists.
 pub(super) fn is_known(function: &str) -> bool {
-    function.contains('_') && operator(function) || matches!(function, "timestamp" | "duration" | "double" | "int")
+    function.contains('_') && operator(function)
+        || matches!(function, "timestamp" | "duration" | "double" | "int" | "string")
 }
 
 fn operator(function: &str) -> bool {
@@ -32,16 +29,29 @@ pub(super) fn unknown_function<T>(function: &str, offset: usize) -> Checked<T> {
     fail(
         offset,
         match function {
-            "startsWith" | "endsWith" | "contains" | "matches" => {
-                format!("{function} is called on a string, as in name.{function}(\"A\")")
+            "uint" => "Avro has no unsigned numbers; write int()".to_owned(),
+            "format" => "format() is not supported; write string() and `+`".to_owned(),
+            "bool" | "bytes" | "type" | "dyn" => {
+                format!("{function}() is not supported; compare the value in its own type")
             }
-            "string" | "bytes" | "uint" | "type" | "dyn" => {
-                format!("{function}() is not supported yet; compare the value in its own type")
+            _ if functions::is_method(function) => {
+                let on = match function {
+                    "join" => "a list",
+                    _ if function.starts_with("get") => "a timestamp",
+                    _ => "a string",
+                };
+                format!("{function} is called on {on}, as in {}", functions::usage(function))
             }
-            _ => match nearest(function, FUNCTIONS.into_iter()) {
-                Some(near) => format!("there is no function {function}; did you mean {near}?"),
-                None => format!("there is no function {function}; there are {}", FUNCTIONS.join(", ")),
-            },
+            _ => {
+                let names = ["size", "has", "timestamp", "duration", "double", "int", "string"];
+                match nearest(function, names.into_iter().chain(functions::methods())) {
+                    Some(near) => format!("there is no function {function}; did you mean {near}?"),
+                    None => {
+                        let all: Vec<&str> = names.into_iter().chain(functions::methods()).collect();
+                        format!("there is no function {function}; there are {}", all.join(", "))
+                    }
+                }
+            }
         },
     )
 }
@@ -73,10 +83,7 @@ fn one(function: &str, inner: Typed, offset: usize) -> Checked<Typed> {
                     format!("\"{text}\" is not a time; write RFC 3339, as in timestamp(\"2024-01-31T00:00:00Z\")"),
                 ),
             },
-            _ => fail(
-                inner.offset,
-                "timestamp() takes a time in quotes, as in timestamp(\"2024-01-31T00:00:00Z\"); a field that holds times needs a timestamp type in the schema",
-            ),
+            _ => convert(function, Type::Time, inner, offset),
         },
         "duration" => match &inner.node {
             Node::Const(Const::Text(text)) => match parse::duration(text) {
@@ -88,19 +95,52 @@ fn one(function: &str, inner: Typed, offset: usize) -> Checked<Typed> {
                     ),
                 ),
             },
-            _ => fail(inner.offset, "duration() takes a duration in quotes, as in duration(\"24h\")"),
+            _ => convert(function, Type::Span, inner, offset),
         },
-        "double" if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal) => {
+        "string" => convert(function, Type::Text(None), inner, offset),
+        "double" if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal | Type::Text(None)) => {
             Ok(made(Node::ToDouble(Box::new(inner.node)), Type::Double, offset))
         }
-        "int" if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal | Type::Time) => {
+        "int" if matches!(inner.kind, Type::Int | Type::Double | Type::Decimal | Type::Time | Type::Text(None)) => {
             Ok(made(Node::ToInt(Box::new(inner.node)), Type::Int, offset))
         }
         "double" | "int" => {
-            fail(inner.offset, format!("{function}() takes a number, and {} is {}", inner.show(), inner.kind.name()))
+            let what = "takes a number, or a string that is one";
+            fail(inner.offset, format!("{function}() {what}, and {} is {}", inner.show(), inner.kind.name()))
         }
         _ => fail(offset, format!("{function} takes two operands")),
     }
+}
+
+/// `timestamp`, `duration` and `string` of what is known only with the record.
+fn convert(function: &str, to: Type, inner: Typed, offset: usize) -> Checked<Typed> {
+    let (fits, made, what) = match to {
+        Type::Time => (
+            matches!(inner.kind, Type::Text(None)),
+            Function::ToTime,
+            "takes a string in RFC 3339, as in timestamp(\"2024-01-31T00:00:00Z\")",
+        ),
+        Type::Span => {
+            (matches!(inner.kind, Type::Text(None)), Function::ToSpan, "takes a string, as in duration(\"24h\")")
+        }
+        _ => (
+            !matches!(inner.kind, Type::Null | Type::Record | Type::Array | Type::Map),
+            Function::ToText,
+            "takes a single value",
+        ),
+    };
+    if inner.kind == to && to != Type::Text(None) {
+        return Ok(inner);
+    }
+    if !fits {
+        return fail(inner.offset, format!("{function}() {what}, and {} is {}", inner.show(), inner.kind.name()));
+    }
+    Ok(made_of(made, vec![inner.node], to, offset))
+}
+
+/// A function of values.
+pub(super) fn made_of(function: Function, args: Vec<Node>, kind: Type, offset: usize) -> Typed {
+    made(Node::Function(function, args.into_boxed_slice()), kind, offset)
 }
 
 fn two(schema: &Schema, function: &str, left: Typed, right: Typed, offset: usize) -> Checked<Typed> {
@@ -122,7 +162,7 @@ fn two(schema: &Schema, function: &str, left: Typed, right: Typed, offset: usize
     }
 }
 
-fn made(node: Node, kind: Type, offset: usize) -> Typed {
+pub(super) fn made(node: Node, kind: Type, offset: usize) -> Typed {
     Typed { node, kind, offset, path: None }
 }
 
@@ -202,6 +242,14 @@ fn relate(schema: &Schema, relation: Relation, mut left: Typed, mut right: Typed
         comparable(schema, &mut left, &mut right, offset, equality)?;
     }
     Ok(made(Node::Compare(relation, Box::new([left.node, right.node])), Type::Bool, offset))
+}
+
+/// A needle and the items that it may be among, made comparable.
+pub(super) fn alike(schema: &Schema, mut needle: Typed, mut item: Typed, offset: usize) -> Checked<(Node, Node)> {
+    if item.kind != Type::Null && needle.kind != Type::Null {
+        comparable(schema, &mut needle, &mut item, offset, true)?;
+    }
+    Ok((needle.node, item.node))
 }
 
 /// `needle in [items]`.
@@ -321,6 +369,9 @@ fn compute(operator: Operator, mut left: Typed, mut right: Typed, offset: usize)
     to_decimal(&mut right, left.kind)?;
     let sum = matches!(operator, Operator::Add | Operator::Subtract);
     let kind = match (left.kind, right.kind) {
+        (Type::Text(_), Type::Text(_)) if operator == Operator::Add => {
+            return Ok(made_of(Function::Concat, vec![left.node, right.node], Type::Text(None), offset));
+        }
         (Type::Int, Type::Int) => Type::Int,
         (Type::Double, Type::Double) if operator != Operator::Remainder => Type::Double,
         (Type::Decimal, Type::Int | Type::Decimal) | (Type::Int, Type::Decimal)
@@ -363,7 +414,10 @@ fn misfit(operator: Operator, left: &Typed, right: &Typed) -> String {
         (Type::Decimal, _) | (_, Type::Decimal) if matches!(operator, Operator::Divide | Operator::Remainder) => {
             "decimals do not divide exactly; multiply the other side instead".to_owned()
         }
-        (Type::Text(_), Type::Text(_)) => "strings cannot be joined in a condition; compare the parts".to_owned(),
+        (Type::Text(_), Type::Text(_)) => "strings are only joined, with `+`".to_owned(),
+        (Type::Text(_), _) | (_, Type::Text(_)) if operator == Operator::Add => {
+            "write string(…) around what is no string".to_owned()
+        }
         (Type::Null, _) | (_, Type::Null) => "null cannot be computed with; test `!= null` first".to_owned(),
         (Type::Array | Type::Map, _) | (_, Type::Array | Type::Map) => {
             "write size(…) for the number of items".to_owned()
@@ -372,69 +426,4 @@ fn misfit(operator: Operator, left: &Typed, right: &Typed) -> String {
         _ => "write both sides in one numeric type".to_owned(),
     };
     format!("`{sign}` does not fit here: {fact}; {fix}")
-}
-
-/// Functions on a target.
-pub(super) fn method(function: &str, target: Typed, args: Vec<Typed>, offset: usize) -> Checked<Typed> {
-    let test = match function {
-        "startsWith" => Some(TextTest::StartsWith),
-        "endsWith" => Some(TextTest::EndsWith),
-        "contains" => Some(TextTest::Contains),
-        "matches" => None,
-        _ if function.starts_with("get") => {
-            return fail(
-                offset,
-                format!("{function}() is not supported yet; compare with timestamp(\"…\") or a duration"),
-            );
-        }
-        _ => return unknown_function(function, offset),
-    };
-    if !matches!(target.kind, Type::Text(_)) {
-        return fail(
-            target.offset,
-            format!("{function}() is called on a string, and {} is {}", target.show(), target.kind.name()),
-        );
-    }
-    let count = args.len();
-    let (Some(argument), 1) = (args.into_iter().next(), count) else {
-        return fail(offset, format!("{function}() takes one argument, as in name.{function}(\"A\")"));
-    };
-    if !matches!(argument.kind, Type::Text(_)) {
-        return fail(
-            argument.offset,
-            format!(
-                "{function}() takes a string, and {} is {}; write it in quotes",
-                argument.show(),
-                argument.kind.name()
-            ),
-        );
-    }
-    let node = match (test, argument.node) {
-        (Some(test), node) => Node::Text(test, Box::new([target.node, node])),
-        (None, Node::Const(Const::Text(pattern))) => {
-            match RegexBuilder::new(&pattern).size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES).build() {
-                Ok(regex) => Node::Matches(Box::new(target.node), regex),
-                Err(regex::Error::CompiledTooBig(_)) => {
-                    return fail(
-                        argument.offset,
-                        format!(
-                            "the pattern needs more than {MAX_PATTERN_BYTES} bytes; write a simpler one, with smaller repetitions"
-                        ),
-                    );
-                }
-                Err(_) => {
-                    return fail(
-                        argument.offset,
-                        format!(
-                            "\"{pattern}\" is not a regular expression that CEL knows (RE2 syntax: no look-around, no back-references)"
-                        ),
-                    );
-                }
-            }
-        }
-        (None, _) => {
-            return fail(argument.offset, "matches() takes a pattern in quotes, as in code.matches(\"^[A-Z]{2}$\")");
-        }
-    };
-    Ok(made(node, Type::Bool, offset))
 }

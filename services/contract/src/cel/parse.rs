@@ -211,6 +211,8 @@ fn explain(source: &str, errors: &ParseErrors) -> CelError {
     let rest = source.get(offset..).unwrap_or_default();
     let message = if first.msg.contains("has() macro") {
         "has() asks for a field of a record, as in has(customer.email); for a field of the record itself write `email != null`".to_owned()
+    } else if first.msg.contains("simple name") {
+        "the first argument is a name for the item, as in lines.all(line, line.quantity > 0)".to_owned()
     } else if rest.starts_with('=') {
         "`=` compares nothing in CEL; write `==`".to_owned()
     } else if rest.starts_with('&') {
@@ -297,7 +299,11 @@ pub(super) fn duration(text: &str) -> Option<i128> {
         if fraction.len() > 12 || number.is_empty() || number == "." {
             return None;
         }
-        let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+        let mut digits: i128 = 0;
+        for digit in whole.bytes().chain(fraction.bytes()) {
+            let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            digits = digits.checked_mul(10)?.checked_add(i128::from(digit))?;
+        }
         let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
         total = total.checked_add(digits.checked_mul(nanos)? / scale)?;
         rest = tail;

@@ -8,7 +8,7 @@ use super::bind::{Bound, value_place};
 use super::mistake::shown;
 use super::reader::{Reader, Tag};
 use super::yaml::Node;
-use crate::model::{Check, Severity};
+use crate::model::{Check, Path, Severity};
 
 const OPERATORS: [&str; 8] = [
     "mustBe",
@@ -266,7 +266,14 @@ impl Reader<'_> {
     /// Compiles a condition; its mistakes point into the expression where that stands on one line.
     pub(super) fn condition(&mut self, source: &Node, tag: Tag) {
         let text = source.text().unwrap_or_default();
-        match crate::cel::compile(text, self.schema) {
+        let most = |path: &Path| {
+            let lengths = self.rules.iter().filter(|rule| rule.path == *path).filter_map(|rule| match rule.check {
+                Check::Length { max, .. } => max,
+                _ => None,
+            });
+            lengths.min()
+        };
+        match crate::cel::compile(text, self.schema, &most) {
             Ok(expression) => {
                 let Tag { id, severity, description } = tag;
                 let source: Arc<str> = text.into();

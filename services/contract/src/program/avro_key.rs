@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::cursor::{Cursor, Fault};
 use super::resolve::{DEPTH, Pair};
+use super::run::Places;
 use super::value::{self, Value};
 use super::{Program, Scratch, Unresolvable};
 use crate::avro::{Kind, Logical, NodeId, Schema};
@@ -240,7 +241,10 @@ impl Program {
         }
         scratch.begin(self, false);
         let mut slots = vec![Found::Null; self.code.slots];
-        self.run(body, &mut slots, scratch).ok()?;
+        let mut rows = self.rows(scratch);
+        let ran = self.run(body, &mut Places { slots: &mut slots, rows: &mut rows }, scratch);
+        self.give_back(rows, scratch);
+        ran.ok()?;
         let parts = slots.get(self.code.key_slots..self.code.slots)?;
         let mut key = Vec::with_capacity(32);
         frame(id, &mut key);

@@ -14,7 +14,7 @@ use super::ops::{Loop, Op, Refusal, Step};
 use super::resolve::Pair;
 use super::{RULES_BUILT_IN, Unresolvable};
 use crate::avro::{Kind, Logical, NodeId, Schema};
-use crate::cel::Want;
+use crate::cel::{Input, Want};
 use crate::model::{Check, Contract, Native, Path, Rule, Segment};
 
 /// The ops of a program and the tables they point into.
@@ -36,6 +36,8 @@ pub(super) struct Code {
     pub(super) slots: usize,
     /// The first slot of the key's fields.
     pub(super) key_slots: usize,
+    /// For each table of items that conditions look into, how many columns.
+    pub(super) tables_of_items: Vec<u32>,
 }
 
 /// What looks at the value at one path.
@@ -45,6 +47,10 @@ struct Bindings {
     not_null: Vec<u32>,
     unique: Vec<u32>,
     slots: Vec<(u32, Want)>,
+    /// Of an array or map: the tables of its items.
+    tables: Vec<u32>,
+    /// Ops that put what is here where conditions look.
+    rows: Vec<Op>,
     leaf: Option<u32>,
     sketch: Option<u32>,
 }
@@ -123,7 +129,7 @@ impl Compiler<'_> {
         }
         for condition in &self.contract.conditions {
             for input in condition.expression.inputs() {
-                self.bind_slot(&input.path, input.want);
+                self.bind_input(input)?;
             }
         }
         self.code.key_slots = self.code.slots;
@@ -164,6 +170,48 @@ impl Compiler<'_> {
         let slot = self.code.slots as u32;
         self.bindings.entry(path.0.clone()).or_default().slots.push((slot, want));
         self.code.slots += 1;
+    }
+
+    fn bind_input(&mut self, input: &Input) -> Result<(), Unresolvable> {
+        let item = match input.want {
+            Want::Rows => Segment::Items,
+            Want::Entries => Segment::Values,
+            want => {
+                self.bind_slot(&input.path, want);
+                return Ok(());
+            }
+        };
+        let slot = self.code.slots as u32;
+        self.code.slots += 1;
+        let table = self.bind_items(&input.path.0, &item, &input.items)?;
+        self.bindings.entry(input.path.0.clone()).or_default().rows.push(Op::SlotRows { slot, table });
+        Ok(())
+    }
+
+    /// A table for the items at a path, and what its columns hold.
+    fn bind_items(&mut self, path: &[Segment], item: &Segment, columns: &[Input]) -> Result<u32, Unresolvable> {
+        let table = self.code.tables_of_items.len() as u32;
+        self.code.tables_of_items.push(columns.len() as u32);
+        self.bindings.entry(path.to_vec()).or_default().tables.push(table);
+        for (column, input) in columns.iter().enumerate() {
+            let many = |_| Unresolvable {
+                path: Path(path.to_vec()).to_string(),
+                why: "conditions look at too much of it".to_owned(),
+            };
+            let column = u16::try_from(column).map_err(many)?;
+            let at: Vec<Segment> = path.iter().chain([item]).chain(&input.path.0).cloned().collect();
+            let op = match input.want {
+                Want::Key => Op::KeyCell { table, column },
+                Want::Rows | Want::Entries => {
+                    let item = if input.want == Want::Rows { Segment::Items } else { Segment::Values };
+                    let of = u16::try_from(self.bind_items(&at, &item, &input.items)?).map_err(many)?;
+                    Op::CellRows { table, column, of }
+                }
+                want => Op::Cell { table, column, want },
+            };
+            self.bindings.entry(at).or_default().rows.push(op);
+        }
+        Ok(table)
     }
 
     pub(super) fn emit(&mut self, op: Op) -> usize {
@@ -237,6 +285,12 @@ impl Compiler<'_> {
         for (slot, want) in bindings.slots {
             self.emit(Op::Slot { slot, want });
         }
+        for op in bindings.rows {
+            // A key is noted where it stands, before its value.
+            if !matches!(op, Op::KeyCell { .. }) {
+                self.emit(op);
+            }
+        }
         if let Some(leaf) = bindings.leaf {
             self.emit(Op::Stat { leaf });
         }
@@ -282,6 +336,39 @@ impl Compiler<'_> {
         let index = self.code.constants.len() as u32;
         self.code.constants.push(native);
         self.emit(Op::Constant(index));
+    }
+
+    /// The tables of the array's or map's items at this path.
+    pub(super) fn tables_here(&self) -> Vec<u32> {
+        self.bindings_here().map(|bindings| bindings.tables).unwrap_or_default()
+    }
+
+    /// Begins the rows of an array or map.
+    pub(super) fn begin_rows(&mut self, tables: &[u32]) {
+        for table in tables {
+            self.emit(Op::Table(*table));
+        }
+    }
+
+    /// A row for the next item, at whose path this is, and its key, where it has one: that which was read
+    /// last, unless a default has it.
+    pub(super) fn next_row(&mut self, tables: &[u32], default: Option<&Arc<str>>) {
+        for table in tables {
+            self.emit(Op::Row(*table));
+        }
+        let rows = self.bindings_here().map(|bindings| bindings.rows).unwrap_or_default();
+        for op in rows {
+            match (op, default) {
+                (Op::KeyCell { table, column }, Some(key)) => {
+                    self.constant(Native::Text(Arc::clone(key)));
+                    self.emit(Op::Cell { table, column, want: Want::Value });
+                }
+                (Op::KeyCell { .. }, None) => {
+                    self.emit(op);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The rules of unique items at this path.

@@ -45,8 +45,10 @@ impl Compiler<'_> {
                 self.emit(Op::Present);
             }
             (Kind::Array(item), Json::Array(values)) => {
+                let tables = self.tables_here();
+                self.begin_rows(&tables);
                 for (index, value) in values.iter().enumerate() {
-                    self.default_item(*item, value, Step::Index(index), Segment::Items);
+                    self.default_item(*item, value, Step::Index(index), &tables);
                 }
                 self.emit(Op::Items(values.len() as u32));
                 let twice = values
@@ -58,8 +60,10 @@ impl Compiler<'_> {
                 }
             }
             (Kind::Map(item), Json::Object(values)) => {
+                let tables = self.tables_here();
+                self.begin_rows(&tables);
                 for (key, value) in values {
-                    self.default_item(*item, value, Step::Key(Arc::from(key.as_str())), Segment::Values);
+                    self.default_item(*item, value, Step::Key(Arc::from(key.as_str())), &tables);
                 }
                 self.emit(Op::Items(values.len() as u32));
             }
@@ -73,9 +77,14 @@ impl Compiler<'_> {
         self.look(false);
     }
 
-    fn default_item(&mut self, item: NodeId, value: &Json, step: Step, segment: Segment) {
+    fn default_item(&mut self, item: NodeId, value: &Json, step: Step, tables: &[u32]) {
+        let key = match &step {
+            Step::Key(key) => Some(Arc::clone(key)),
+            _ => None,
+        };
         self.steps.push(step);
-        self.path.push(segment);
+        self.path.push(if key.is_some() { Segment::Values } else { Segment::Items });
+        self.next_row(tables, key.as_ref());
         if self.watched() {
             self.default_value(item, value);
         }

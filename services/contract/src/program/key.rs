@@ -5,6 +5,7 @@ use std::fmt;
 use schemas::Frame as Framed;
 
 use super::avro_key::KeySchema;
+use super::run::Places;
 use super::{Context, Program, Scratch, value};
 use crate::cel::Found;
 use crate::model::{Contract, KeyKind};
@@ -97,7 +98,7 @@ impl Program {
                 Found::Bytes(bytes) => {
                     std::str::from_utf8(bytes).map_err(|_| fmt::Error).and_then(|text| out.write_str(text))
                 }
-                Found::Null | Found::Float(_) | Found::Decimal(_) | Found::Present => Err(fmt::Error),
+                Found::Null | Found::Float(_) | Found::Decimal(_) | Found::Present | Found::Rows(_) => Err(fmt::Error),
             }
         })
     }
@@ -111,7 +112,10 @@ impl Program {
         }
         scratch.begin(self, false);
         let mut slots = vec![Found::Null; self.code.slots];
-        self.run(body, &mut slots, scratch).ok()?;
+        let mut rows = self.rows(scratch);
+        let ran = self.run(body, &mut Places { slots: &mut slots, rows: &mut rows }, scratch);
+        self.give_back(rows, scratch);
+        ran.ok()?;
         let parts = slots.get(self.code.key_slots..self.code.slots)?;
         match (spec.kind, parts) {
             (KeyKind::Utf8, parts) => {

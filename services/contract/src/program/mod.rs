@@ -31,11 +31,12 @@ use std::sync::Arc;
 use schemas::Timestamp;
 
 use crate::avro;
-use crate::cel::Found;
+use crate::cel::{Found, Rows};
 use crate::model::{Contract, RuleId, Severity};
 use compile::Code;
 use fast::Fast;
 use layout::Layout;
+use run::Places;
 
 pub use avro_key::{KeyProgram, KeySchema, key_schema};
 pub use key::key_fault_of_tombstone;
@@ -147,14 +148,16 @@ impl Program {
         statistics: Option<&mut Statistics>,
     ) -> Verdict {
         scratch.begin(self, statistics.is_some());
+        let mut rows = self.rows(scratch);
         // Slots live on the stack, because they borrow from the record.
         match self.code.slots {
-            0 => self.judge_with(body, context, &mut [], scratch),
-            1..=2 => self.judge_with(body, context, &mut [Found::Null; 2], scratch),
-            3..=8 => self.judge_with(body, context, &mut [Found::Null; 8], scratch),
-            9..=32 => self.judge_with(body, context, &mut [Found::Null; 32], scratch),
-            many => self.judge_with(body, context, &mut vec![Found::Null; many], scratch),
+            0 => self.judge_with(body, context, &mut [], &mut rows, scratch),
+            1..=2 => self.judge_with(body, context, &mut [Found::Null; 2], &mut rows, scratch),
+            3..=8 => self.judge_with(body, context, &mut [Found::Null; 8], &mut rows, scratch),
+            9..=32 => self.judge_with(body, context, &mut [Found::Null; 32], &mut rows, scratch),
+            many => self.judge_with(body, context, &mut vec![Found::Null; many], &mut rows, scratch),
         }
+        self.give_back(rows, scratch);
         let verdict = if scratch.held() { Verdict::Violates } else { Verdict::Conforms };
         if let Some(statistics) = statistics {
             statistics.take_in(scratch, verdict, context.now);
@@ -162,23 +165,49 @@ impl Program {
         verdict
     }
 
+    /// The tables of items, empty; none where no condition looks into items.
+    fn rows<'a>(&self, scratch: &mut Scratch) -> Rows<'a> {
+        if self.code.tables_of_items.is_empty() {
+            return Rows::default();
+        }
+        let mut rows: Rows<'a> = std::mem::take(&mut scratch.rows);
+        rows.prepare(&self.code.tables_of_items);
+        rows
+    }
+
+    /// Keeps the memory of the tables for the next record.
+    fn give_back(&self, rows: Rows<'_>, scratch: &mut Scratch) {
+        if !self.code.tables_of_items.is_empty() {
+            scratch.rows = rows.recycle();
+        }
+    }
+
     /// Whether the fast pass has seen that all is well with the record's values.
-    fn swiftly<'a>(&'a self, body: &'a [u8], slots: &mut [Found<'a>], scratch: &mut Scratch) -> bool {
+    fn swiftly<'a>(&'a self, body: &'a [u8], places: &mut Places<'_, 'a>, scratch: &mut Scratch) -> bool {
         let done = match (&self.fast, scratch.measuring) {
-            ([Some(fast), _], false) => fast.walk::<false>(self, body, slots, scratch),
-            ([_, Some(fast)], true) => fast.walk::<true>(self, body, slots, scratch),
+            ([Some(fast), _], false) => fast.walk::<false>(self, body, places, scratch),
+            ([_, Some(fast)], true) => fast.walk::<true>(self, body, places, scratch),
             _ => return false,
         };
         if !done {
-            slots.fill(Found::Null);
+            places.slots.fill(Found::Null);
+            places.rows.clear();
             scratch.begin(self, scratch.measuring);
         }
         done
     }
 
-    fn judge_with<'a>(&'a self, body: &'a [u8], context: &Context<'_>, slots: &mut [Found<'a>], scratch: &mut Scratch) {
-        if !self.swiftly(body, slots, scratch)
-            && let Err(broken) = self.run(body, slots, scratch)
+    fn judge_with<'a>(
+        &'a self,
+        body: &'a [u8],
+        context: &Context<'_>,
+        slots: &mut [Found<'a>],
+        rows: &mut Rows<'a>,
+        scratch: &mut Scratch,
+    ) {
+        let mut places = Places { slots, rows };
+        if !self.swiftly(body, &mut places, scratch)
+            && let Err(broken) = self.run(body, &mut places, scratch)
         {
             scratch.forget();
             let message = format!("{}, at byte {}", broken.fault, broken.at);
@@ -188,19 +217,28 @@ impl Program {
         if scratch.unreadable {
             return;
         }
+        let Places { slots, rows } = places;
         let parts = slots.get(self.code.key_slots..self.code.slots).unwrap_or_default();
         if let Some(message) = self.key_fault(context, parts) {
             self.violates(body, usize::MAX, RULE_KEY, self.key_shown(context.key), &message, scratch);
         }
-        self.conditions(body, context.now, slots, scratch);
+        self.conditions(body, context.now, slots, rows, scratch);
     }
 
-    fn conditions(&self, body: &[u8], now: Timestamp, slots: &[Found<'_>], scratch: &mut Scratch) {
+    fn conditions<'a>(
+        &'a self,
+        body: &[u8],
+        now: Timestamp,
+        slots: &[Found<'a>],
+        rows: &Rows<'a>,
+        scratch: &mut Scratch,
+    ) {
         let first = RULES_BUILT_IN.len() + self.contract.rules.len();
         let mut base = 0;
         for (index, condition) in self.contract.conditions.iter().enumerate() {
             let end = base + condition.expression.inputs().len();
-            let message = match condition.expression.holds(slots.get(base..end).unwrap_or_default(), now) {
+            let found = slots.get(base..end).unwrap_or_default();
+            let message = match condition.expression.holds(found, rows, now, &mut scratch.texts) {
                 Ok(true) => None,
                 Ok(false) => Some(match &condition.description {
                     Some(description) => format!("must fulfil {} ({description})", condition.source),

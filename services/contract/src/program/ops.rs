@@ -64,6 +64,32 @@ pub(super) enum Op {
         slot: u32,
         want: Want,
     },
+    // Rows of items, for conditions.
+    /// The items of an array or map come, as rows of a table.
+    Table(u32),
+    /// The next of them.
+    Row(u32),
+    /// A cell of the last row.
+    Cell {
+        table: u32,
+        column: u16,
+        want: Want,
+    },
+    /// The entry's key as a cell.
+    KeyCell {
+        table: u32,
+        column: u16,
+    },
+    /// The rows that have come.
+    SlotRows {
+        slot: u32,
+        table: u32,
+    },
+    CellRows {
+        table: u32,
+        column: u16,
+        of: u16,
+    },
     Stat {
         leaf: u32,
     },

@@ -7,7 +7,7 @@ use super::sketch;
 use super::statistics;
 use super::value::{self, Value};
 use super::{Program, RULE_TYPE};
-use crate::cel::{Found, Want};
+use crate::cel::{Found, Rows, Want};
 use crate::model::Segment;
 
 /// How many items without bytes a record may claim in all.
@@ -39,19 +39,26 @@ struct Control {
     seen: usize,
 }
 
+/// Where a pass puts what conditions and the key look at.
+#[derive(Debug)]
+pub(super) struct Places<'s, 'a> {
+    pub(super) slots: &'s mut [Found<'a>],
+    pub(super) rows: &'s mut Rows<'a>,
+}
+
 impl Program {
     /// One pass. Rules that are broken are noted in `scratch`.
     pub(super) fn run<'a>(
         &'a self,
         body: &'a [u8],
-        slots: &mut [Found<'a>],
+        places: &mut Places<'_, 'a>,
         scratch: &mut Scratch,
     ) -> Result<(), Broken> {
         scratch.frames.clear();
         scratch.seen.clear();
         let mut cursor = Cursor::new(body);
         let mut pc = 0;
-        match self.steps(&mut cursor, &mut pc, body, slots, scratch) {
+        match self.steps(&mut cursor, &mut pc, body, places, scratch) {
             Ok(()) if cursor.left() == 0 => Ok(()),
             Ok(()) => {
                 scratch.frames.clear();
@@ -66,7 +73,7 @@ impl Program {
         cursor: &mut Cursor<'a>,
         at: &mut usize,
         body: &'a [u8],
-        slots: &mut [Found<'a>],
+        places: &mut Places<'_, 'a>,
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let code = &self.code;
@@ -158,6 +165,7 @@ impl Program {
                         let end = control.length - bytes.left();
                         frame.key = (end - key.len(), end);
                     }
+                    value = Value::Text(key);
                 }
                 Op::Again => {
                     let next = self.again(&mut bytes, &mut control, scratch);
@@ -184,10 +192,16 @@ impl Program {
                 }
                 Op::Collect => collect(value, body, control.length - bytes.left(), scratch),
                 Op::Slot { slot, want } => {
-                    if let Some(entry) = slots.get_mut(slot as usize) {
+                    if let Some(entry) = places.slots.get_mut(slot as usize) {
                         *entry = wanted(value, want, control.items);
                     }
                 }
+                Op::Table(_)
+                | Op::Row(_)
+                | Op::Cell { .. }
+                | Op::KeyCell { .. }
+                | Op::SlotRows { .. }
+                | Op::CellRows { .. } => noted(*op, value, control.items, places),
                 Op::Stat { leaf } => {
                     if scratch.measuring
                         && let Some(entry) = scratch.staged.get_mut(leaf as usize)
@@ -400,12 +414,35 @@ pub(super) fn converted(op: Op, value: Value<'_>) -> Result<Value<'_>, &'static 
     })
 }
 
+/// What conditions want of an item, put into the tables of items.
+#[inline(never)]
+pub(super) fn noted<'a>(op: Op, value: Value<'a>, items: u64, places: &mut Places<'_, 'a>) {
+    let Places { slots, rows } = places;
+    let range = |rows: &Rows<'a>, table| if matches!(value, Value::Null) { Found::Null } else { rows.range(table) };
+    match op {
+        Op::Table(table) => rows.begin(table),
+        Op::Row(table) => rows.push(table),
+        Op::Cell { table, column, want } => rows.set(table, u32::from(column), wanted(value, want, items)),
+        Op::KeyCell { table, column } => rows.set(table, u32::from(column), value.found()),
+        Op::SlotRows { slot, table } => {
+            if let Some(entry) = slots.get_mut(slot as usize) {
+                *entry = range(rows, table);
+            }
+        }
+        Op::CellRows { table, column, of } => {
+            let found = range(rows, u32::from(of));
+            rows.set(table, u32::from(column), found);
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn wanted(value: Value<'_>, want: Want, items: u64) -> Found<'_> {
     match (want, value) {
         (_, Value::Null) => Found::Null,
         (Want::Value, value) => value.found(),
         (Want::Items, _) => Found::Int(i64::try_from(items).unwrap_or(i64::MAX)),
-        (Want::Presence, _) => Found::Present,
+        (Want::Presence | Want::Rows | Want::Entries | Want::Key, _) => Found::Present,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::layout::RuleInfo;
 use super::statistics;
 use super::{Program, Violation};
+use crate::cel::{Rows, Texts};
 use crate::model::Severity;
 
 /// How many violations of a record are kept; all are counted.
@@ -19,6 +20,10 @@ pub struct Scratch {
     pub(super) behind: Vec<u32>,
     /// A hash per sketch.
     pub(super) hashes: Vec<u64>,
+    /// The items that conditions look into; its tables are taken out while a record is judged.
+    pub(super) rows: Rows<'static>,
+    /// What conditions make of texts.
+    pub(super) texts: Texts,
     /// Violations per rule; zero but for those in `hits`.
     counts: Vec<u32>,
     hits: Vec<u32>,

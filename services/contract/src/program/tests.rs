@@ -120,7 +120,7 @@ fn a_default_is_judged_like_a_value() {
 }
 
 fn condition(contract: &Contract, source: &str) -> Condition {
-    let expression = cel::compile(source, &contract.schema).expect("compiles");
+    let expression = cel::compile(source, &contract.schema, &|_| None).expect("compiles");
     Condition {
         id: RuleId::new("condition"),
         expression,
@@ -339,4 +339,48 @@ fn statistics_are_of_conforming_records_and_merge() {
     assert_eq!(delay, [schemas::Bucket { index: sketch::bucket_of(90.0), count: 3 }]);
     first.clear();
     assert!(first.is_empty());
+}
+
+#[test]
+fn conditions_look_into_items_wherever_they_come_from() {
+    let line = r#"{"name":"lines","type":{"type":"array","items":{"type":"record","name":"L","fields":[{"name":"sku","type":"string"}]}},"default":[{"sku":"a"},{"sku":"b"}]}"#;
+    let labels = r#"{"name":"labels","type":{"type":"map","values":["null","int"]},"default":{"x":null,"y":null}}"#;
+    let schema = record(&format!(r#"{{"name":"a","type":"int"}},{line},{labels}"#));
+    let mut contract = contract(&schema);
+    contract.conditions.push(condition(&contract, "lines.exists(l, l.sku == 'b') && labels.all(k, labels[k] == null)"));
+    // Two lines and one entry with a value; the writer's field is read as null.
+    assert_eq!(judged(contract.clone(), None, None, &[2, 2, 2, b'b', 0, 2, 2, b'x', 0, 0]), []);
+    assert_eq!(
+        judged(contract.clone(), None, None, &[2, 2, 2, b'b', 0, 2, 2, b'x', 2, 2, 0]),
+        pairs(&[("condition", "")])
+    );
+    assert_eq!(judged(contract.clone(), None, None, &[2, 2, 2, b'c', 0, 0]), pairs(&[("condition", "")]));
+    // A writer without the fields: the contract's defaults have items too.
+    let writer = record(r#"{"name":"a","type":"int"}"#);
+    assert_eq!(judged(contract.clone(), Some(&writer), None, &[2]), []);
+    contract.conditions = vec![condition(&contract, "'y' in labels && labels['x'] == null && lines[1].sku != 'b'")];
+    assert_eq!(judged(contract, Some(&writer), None, &[2]), pairs(&[("condition", "")]));
+}
+
+#[test]
+fn a_record_with_more_items_than_conditions_may_look_at_says_so() {
+    let mut contract = contract(&record(r#"{"name":"n","type":{"type":"array","items":"boolean"}}"#));
+    contract.conditions.push(condition(&contract, "n.all(x, x || !x)"));
+    let program = Program::compile(&contract.schema.clone(), &Arc::new(contract)).expect("resolves");
+    let count = cel::MAX_CELLS + 1;
+    // One block of so many items, its count as a varint.
+    let mut body = Vec::new();
+    let mut left = (count as u64) << 1;
+    while left >= 0x80 {
+        body.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    body.push(left as u8);
+    body.extend(std::iter::repeat_n(1, count));
+    body.push(0);
+    let mut scratch = Scratch::default();
+    let context = Context { key: None, key_schema: None, now: Timestamp(0) };
+    assert_eq!(program.judge(&body, &context, &mut scratch, None), Verdict::Violates);
+    assert!(scratch.violations()[0].message.contains("more items than"), "{:?}", scratch.violations());
+    assert_eq!(program.judge(&[4, 1, 1, 0], &context, &mut scratch, None), Verdict::Conforms);
 }

@@ -64,7 +64,8 @@ fn case(random: &mut Random) -> Case {
     let conditions: Vec<Tree> = (0..count).map(|_| conditions::random(&places, random, 0)).collect();
     let compiled = conditions.iter().enumerate().map(|(index, tree)| {
         let source = tree.source();
-        let expression = cel::compile(&source, &schema).unwrap_or_else(|e| panic!("{e}: {source}: {}", schema.text()));
+        let expression =
+            cel::compile(&source, &schema, &|_| Some(8)).unwrap_or_else(|e| panic!("{e}: {source}: {}", schema.text()));
         Condition {
             id: RuleId::new(format!("c{index}")),
             expression,

@@ -158,6 +158,8 @@ impl Compiler<'_> {
         let unique = self.bindings_here().is_some_and(|bindings| !bindings.unique.is_empty());
         let index = self.code.loops.len();
         let least = self.least(w, 0).saturating_add(u64::from(map));
+        let tables = self.tables_here();
+        self.begin_rows(&tables);
         self.code.loops.push(Loop { map, least, after: 0 });
         self.emit(Op::Loop(index as u32));
         self.here();
@@ -166,6 +168,7 @@ impl Compiler<'_> {
         if map {
             self.emit(Op::Key);
         }
+        self.next_row(&tables, None);
         self.keep = unique;
         self.value(w, r);
         self.keep = false;

@@ -194,6 +194,11 @@ impl Lowering<'_> {
                 let mask = self.mask((0..count).map(|_| true));
                 self.light(Op::Symbol { leaf: UNMEASURED, mask });
             }
+            // The key is the text that was read last.
+            Exact::KeyCell { .. } => {
+                self.emit(Op::Load(Register::Text));
+                self.exact(op);
+            }
             Exact::Refuse(_) | Exact::Broken(_) => self.emit(Op::Breaks),
             Exact::End => self.raw(Op::End),
             Exact::Unique(_) | Exact::Collect | Exact::Call(_) | Exact::Return => return None,
@@ -276,7 +281,7 @@ impl Lowering<'_> {
                     looks.not_null = true;
                 }
                 Exact::Check(check) => looks.checks.push(check),
-                op @ Exact::Slot { .. } => looks.others.push(op),
+                op @ (Exact::Slot { .. } | Exact::Cell { .. }) => looks.others.push(op),
                 Exact::Stat { leaf } if self.measuring => looks.leaf = Some(u16::try_from(leaf).ok()?),
                 Exact::Distinct { sketch } if self.measuring => looks.hash = Some(sketch),
                 Exact::Stat { .. } | Exact::Distinct { .. } => {}
@@ -369,11 +374,15 @@ fn reads(op: Exact) -> bool {
 
 /// Whether the op looks at the register, or changes it.
 fn looks(op: Exact) -> bool {
-    use exact::Op::{BytesOfText, Check, Decimal, Distinct, DoubleOfInt, FloatOfInt, Slot, Stat, TextOfBytes};
+    use exact::Op::{BytesOfText, Cell, CellRows, Check, Decimal, Distinct, DoubleOfInt, FloatOfInt};
+    use exact::Op::{Slot, SlotRows, Stat, TextOfBytes};
     matches!(
         op,
         Check(_)
             | Slot { .. }
+            | Cell { .. }
+            | SlotRows { .. }
+            | CellRows { .. }
             | Stat { .. }
             | Distinct { .. }
             | FloatOfInt

@@ -2,10 +2,9 @@
 
 use super::exact;
 use super::walk::{COUNTED, Stage};
-use crate::cel::Found;
 use crate::program::Program;
 use crate::program::cursor::{Cursor, Fault};
-use crate::program::run::{converted, wanted};
+use crate::program::run::{Places, converted, noted, wanted};
 use crate::program::statistics;
 use crate::program::value::Value;
 
@@ -44,7 +43,7 @@ impl Program {
         op: exact::Op,
         value: &mut Value<'a>,
         items: &mut u64,
-        slots: &mut [Found<'a>],
+        places: &mut Places<'_, 'a>,
         stage: &mut Stage<'_>,
     ) -> bool {
         match op {
@@ -69,10 +68,16 @@ impl Program {
                 return self.code.checks.get(index as usize).is_some_and(|check| check.test.holds(*value, *items));
             }
             exact::Op::Slot { slot, want } => {
-                if let Some(entry) = slots.get_mut(slot as usize) {
+                if let Some(entry) = places.slots.get_mut(slot as usize) {
                     *entry = wanted(*value, want, *items);
                 }
             }
+            exact::Op::Table(_)
+            | exact::Op::Row(_)
+            | exact::Op::Cell { .. }
+            | exact::Op::KeyCell { .. }
+            | exact::Op::SlotRows { .. }
+            | exact::Op::CellRows { .. } => noted(op, *value, *items, places),
             exact::Op::Stat { leaf } => {
                 if let Some(entry) = stage.staged.get_mut(leaf as usize) {
                     *entry = statistics::staged(*value);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::avro::Schema;
-use crate::cel::{self, Found};
+use crate::cel::{self, Found, Rows};
 use crate::model::{Check, Condition, Contract, Native, RuleId, Severity};
 use crate::program::Program;
+use crate::program::run::Places;
 use crate::program::scratch::Scratch;
 use crate::program::statistics::NULL;
 use crate::program::tests::{contract, rule};
@@ -47,10 +48,15 @@ fn judged() -> Contract {
         rule("tags", Check::Length { min: None, max: Some(90) }),
         rule("inner.city", Check::NoneOf(texts(&["Nowhere"]))),
     ];
-    let source = "at <= now && size(tags) >= 0";
-    let expression = cel::compile(source, &contract.schema).expect("compiles");
-    let (id, source) = (RuleId::new("condition"), Arc::from(source));
-    contract.conditions.push(Condition { id, expression, source, severity: Severity::Error, description: None });
+    for source in [
+        "at <= now && size(tags) >= 0",
+        "lines.all(l, l.price < 1e9 && l.sku != name) && tags.exists(t, t != '')",
+        "places.all(p, places[p].all(i, i < 200) && p != 'none')",
+    ] {
+        let expression = cel::compile(source, &contract.schema, &|_| None).expect("compiles");
+        let (id, source) = (RuleId::new("condition"), Arc::from(source));
+        contract.conditions.push(Condition { id, expression, source, severity: Severity::Error, description: None });
+    }
     contract
 }
 
@@ -193,14 +199,14 @@ impl Writer {
     }
 }
 
-/// What one pass found: the slots, and the staged values as bits, those of enums apart from null left out.
-fn found(program: &Program, slots: &[Found<'_>], scratch: &Scratch) -> (String, Vec<u64>) {
+/// What one pass found: the slots, the rows, and the staged values as bits, those of enums apart from null left out.
+fn found(program: &Program, slots: &[Found<'_>], rows: &Rows<'_>, scratch: &Scratch) -> (String, Vec<u64>) {
     let leaves = program.layout.leaves.iter().zip(&scratch.staged);
     let bits = leaves.map(|(leaf, value)| match value.to_bits() {
         bits if leaf.number || bits == NULL.to_bits() => bits,
         _ => 0,
     });
-    (format!("{slots:?}"), bits.collect())
+    (format!("{slots:?} {rows:?}"), bits.collect())
 }
 
 #[test]
@@ -223,19 +229,27 @@ fn both_passes_find_the_same() {
             }
         }
         let body = writer.bytes.clone();
-        let (mut slots, mut scratch) = ([Found::Null; 8], Scratch::default());
+        let (mut slots, mut rows, mut scratch) = ([Found::Null; 8], Rows::default(), Scratch::default());
+        rows.prepare(&program.code.tables_of_items);
         scratch.begin(&program, true);
-        let keeps = program.run(&body, &mut slots, &mut scratch).is_ok() && scratch.hits().next().is_none();
-        let exact = found(&program, &slots, &scratch);
+        let keeps = program.run(&body, &mut Places { slots: &mut slots, rows: &mut rows }, &mut scratch).is_ok()
+            && scratch.hits().next().is_none();
+        let exact = found(&program, &slots, &rows, &scratch);
         slots.fill(Found::Null);
+        rows.clear();
         scratch.begin(&program, true);
-        let measured = measuring.walk::<true>(&program, &body, &mut slots, &mut scratch);
+        let measured =
+            measuring.walk::<true>(&program, &body, &mut Places { slots: &mut slots, rows: &mut rows }, &mut scratch);
         if measured {
-            assert_eq!(found(&program, &slots, &scratch), exact, "{body:02x?}");
+            assert_eq!(found(&program, &slots, &rows, &scratch), exact, "{body:02x?}");
         }
         slots.fill(Found::Null);
         scratch.begin(&program, false);
-        assert_eq!(plain.walk::<false>(&program, &body, &mut slots, &mut scratch), measured, "{body:02x?}");
+        assert_eq!(
+            plain.walk::<false>(&program, &body, &mut Places { slots: &mut slots, rows: &mut rows }, &mut scratch),
+            measured,
+            "{body:02x?}"
+        );
         assert!(keeps || !measured, "the fast pass let through {body:02x?}");
         // Only numbers that take more bytes than they need are left to the exact pass.
         assert!(measured || !keeps || mutated, "the fast pass left {body:02x?}");

@@ -7,6 +7,7 @@ use super::{Fast, LOOPS, Op, Register};
 use crate::cel::Found;
 use crate::program::checks::scalars;
 use crate::program::cursor::{Cursor, ascii, unzigzag};
+use crate::program::run::Places;
 use crate::program::scratch::Scratch;
 use crate::program::statistics::NULL;
 use crate::program::value::{self, Value};
@@ -46,7 +47,7 @@ impl Fast {
         &'a self,
         program: &'a Program,
         body: &'a [u8],
-        slots: &mut [Found<'a>],
+        places: &mut Places<'_, 'a>,
         scratch: &mut Scratch,
     ) -> bool {
         let ops = self.ops.as_slice();
@@ -426,7 +427,7 @@ impl Fast {
                     }
                 }
                 Op::SlotOfInt(slot) => {
-                    if let Some(entry) = slots.get_mut(slot as usize) {
+                    if let Some(entry) = places.slots.get_mut(slot as usize) {
                         *entry = Found::Int(int);
                     }
                 }
@@ -446,7 +447,7 @@ impl Fast {
                 }
                 Op::Look(index) => {
                     let op = *or_leave!(self.exact.get(index as usize));
-                    if !program.look_at(op, &mut value, &mut items, slots, &mut stage) {
+                    if !program.look_at(op, &mut value, &mut items, places, &mut stage) {
                         return false;
                     }
                 }
