@@ -28,6 +28,9 @@ impl Consumer {
             .set("bootstrap.servers", bootstrap)
             .set("group.id", "load")
             .set("enable.auto.commit", "false")
+            // By default a client whose queue is full asks for nothing for a second, and its application has emptied
+            // the queue long before: what is measured then is how often a broker is fast enough to fill it.
+            .set("fetch.queue.backoff.ms", "5")
             .create()
             .map_err(failed)?;
         let mut all = TopicPartitionList::new();
