@@ -14,6 +14,7 @@ mod compose;
 mod conformance;
 mod contracts;
 mod cost;
+mod drafts;
 mod endtxn;
 mod enforcers;
 mod flights;

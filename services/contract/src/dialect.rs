@@ -14,8 +14,12 @@ pub struct Dialect {
     pub quote: Option<char>,
     /// What makes the quote behind it a part of the cell, besides doubling it. ASCII.
     pub escape: Option<char>,
+    /// Rows before the header, or before the first record, that are not read.
+    pub skip: u32,
     /// Whether the first row names the columns; where it does not they are `column_1`, `column_2` …
     pub header: bool,
+    /// Whether rows have a cell before those that the header names: R's row names.
+    pub row_names: bool,
     /// A label of the WHATWG encoding standard; `None` is UTF-8, or what a byte order mark says.
     pub encoding: Option<Arc<str>>,
     /// Between the whole and the fraction of a number: `.` or `,`.
@@ -33,7 +37,9 @@ impl Default for Dialect {
             separator: None,
             quote: Some('"'),
             escape: None,
+            skip: 0,
             header: true,
+            row_names: false,
             encoding: None,
             decimal: '.',
             thousands: None,

@@ -8,6 +8,8 @@ use crate::{FileError, FileFormat, Input, moment, numerals};
 
 /// How much of the file is looked at.
 const SAMPLE_BYTES: usize = 1 << 20;
+/// Most rows that may stand before the records.
+const MAX_SKIPPED: u32 = 50;
 /// How many of its rows.
 const SAMPLE_ROWS: usize = 2_000;
 
@@ -118,6 +120,7 @@ impl Guessed {
             self.said.push("quotes inside of cells behind \\".to_owned());
         }
         let rows = parse(text, separator, quote, escape);
+        let rows = self.start(rows, hints);
         self.dialect.header = hints.header.unwrap_or_else(|| has_header(&rows));
         if !self.dialect.header {
             self.said.push("no header (--header)".to_owned());
@@ -132,6 +135,34 @@ impl Guessed {
         if let Some(mark) = self.dialect.thousands {
             self.said.push(format!("thousands apart by {mark:?} (--thousands)"));
         }
+    }
+}
+
+impl Guessed {
+    /// Where the rows begin that are alike: what stands before them is no record.
+    fn start(&mut self, mut rows: Cells, hints: &Hints) -> Cells {
+        let (share, usual) = fit(&rows);
+        let first = rows.first().map_or(0, csv::ByteRecord::len);
+        if first == usual || share < 0.8 || rows.len() < 3 {
+            return rows;
+        }
+        if first + 1 == usual && hints.header != Some(false) && share < 1.0 {
+            self.dialect.row_names = true;
+            self.said.push("rows begin with a name that the header does not count".to_owned());
+            return rows;
+        }
+        let before = rows.iter().take_while(|row| row.len() != usual).count();
+        if let Ok(skip) = u32::try_from(before)
+            && skip <= MAX_SKIPPED
+        {
+            self.dialect.skip = skip;
+            self.said.push(format!(
+                "what stands in the first {} is no record",
+                if skip == 1 { "row".to_owned() } else { format!("{skip} rows") }
+            ));
+            rows.drain(..before);
+        }
+        rows
     }
 }
 
@@ -281,9 +312,11 @@ fn marks(rows: &Cells) -> (char, Option<char>) {
     }
 }
 
-/// Digits with points, commas and a sign.
+/// A number, whatever stands before its fraction and between its thousands; dates with points are none.
 fn is_marked(cell: &[u8]) -> bool {
-    let digits = cell.strip_prefix(b"-").unwrap_or(cell);
-    digits.first().is_some_and(u8::is_ascii_digit)
-        && digits.iter().all(|byte| byte.is_ascii_digit() || b".,".contains(byte))
+    let Ok(text) = std::str::from_utf8(cell) else { return false };
+    let mut room = String::new();
+    let mut is = |decimal, thousands| numerals::Numerals { decimal, thousands }.plain(text, &mut room).is_some();
+    cell.iter().any(u8::is_ascii_digit)
+        && (is(b'.', None) || is(b',', None) || is(b'.', Some(b',')) || is(b',', Some(b'.')))
 }

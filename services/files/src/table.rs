@@ -38,6 +38,10 @@ impl Table {
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(source);
         let mut header = csv::ByteRecord::new();
+        for _ in 0..dialect.skip {
+            reader.read_byte_record(&mut header).map_err(|error| fail(error, name, &lines))?;
+            lines.advance(reader.position().byte(), newlines(&header));
+        }
         let there = reader.read_byte_record(&mut header).map_err(|error| fail(error, name, &lines))?;
         if !there {
             return Err(FileError::Header {
@@ -51,6 +55,10 @@ impl Table {
             let names = (1..=table.header.len()).map(|number| format!("column_{number}"));
             let names = csv::ByteRecord::from(names.collect::<Vec<_>>());
             table.first = Some((std::mem::replace(&mut table.header, names), line));
+        }
+        if dialect.header && dialect.row_names {
+            let nameless = std::iter::once(&b""[..]);
+            table.header = nameless.chain(&table.header).collect();
         }
         Ok(table)
     }

@@ -15,7 +15,7 @@
 //! | `weir.deletes` | `none`, `tombstone` | `none` | whether a record without a value is a violation, or deletes its key |
 //! | `weir.undeclaredFields` | `refuse`, `allow` | `refuse` | what a writer's field means that the contract does not declare |
 //! | `weir.inboxTopic` | name of a topic | one is made | an existing topic to read from |
-//! | `weir.file` | `separator`, `quote`, `escape`: one ASCII character (`quote` null: none); `header`: `true`, `false`; `encoding`: as the WHATWG calls it; `decimal`: `.` or `,`; `thousands`: one of `,.'_` or a blank; `nulls`: list of texts | RFC 4180 with a header, UTF-8 | how delimited files of these records are written; `weir check`, `weir produce` and `weir init` read them so |
+//! | `weir.file` | `separator`, `quote`, `escape`: one ASCII character (`quote` null: none); `skip`: rows before the header, 0 to 1000; `header`, `rowNames`: `true`, `false`; `encoding`: as the WHATWG calls it; `decimal`: `.` or `,`; `thousands`: one of `,.'_` or a blank; `nulls`: list of texts | RFC 4180 with a header, UTF-8 | how delimited files of these records are written; `weir check`, `weir produce` and `weir init` read them so |
 //! | `weir.conditions` | list of `expression` (CEL), `id`, `severity`: `error`, `warning`, `description` | none | rules over several fields |
 //! | `weir.measures` | list of `field`, `distinct`, `quantiles`, `eventTime`: `true`, `false` | none | statistics to keep of a field beside counts, nulls and bounds |
 
@@ -148,7 +148,7 @@ impl Reader<'_> {
         }
     }
 
-    fn whole(&mut self, name: &str, value: &Node, least: u32, most: u32) -> Option<u32> {
+    pub(super) fn whole(&mut self, name: &str, value: &Node, least: u32, most: u32) -> Option<u32> {
         let number = value.number().and_then(|text| text.parse::<u32>().ok()).filter(|n| (least..=most).contains(n));
         if number.is_none() {
             let what = format!("`{name}` must be a whole number, not {}", shown(value.raw().unwrap_or(value.kind())));

@@ -10,7 +10,8 @@ use crate::dialect::{Dialect, Written};
 use crate::model::Path;
 
 /// The keys of `weir.file`.
-const KEYS: [&str; 8] = ["separator", "quote", "escape", "header", "encoding", "decimal", "thousands", "nulls"];
+const KEYS: [&str; 10] =
+    ["separator", "quote", "escape", "skip", "header", "rowNames", "encoding", "decimal", "thousands", "nulls"];
 /// Most null tokens of a contract.
 const MAX_NULLS: usize = 50;
 /// Longest null token or name of an encoding, in bytes.
@@ -29,6 +30,8 @@ impl Reader<'_> {
                 "quote" => dialect.quote = if node.is_null() { None } else { self.letter("quote", node) },
                 "escape" => dialect.escape = self.letter("escape", node),
                 "header" => dialect.header = self.switch("header", node),
+                "skip" => dialect.skip = self.whole("skip", node, 0, 1_000).unwrap_or(0),
+                "rowNames" => dialect.row_names = self.switch("rowNames", node),
                 "encoding" => dialect.encoding = self.encoding(node),
                 "decimal" => {
                     if self.word("decimal", node, &[".", ","]) == Some(",") {

@@ -11,6 +11,8 @@ mod profile;
 mod relations;
 mod rules;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod text;
 mod texts;
 mod tree;

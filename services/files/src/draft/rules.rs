@@ -124,7 +124,12 @@ fn known(name: &str, least: f64, most: f64) -> Option<(f64, f64)> {
 fn bounds(least: f64, most: f64) -> (f64, f64) {
     let low = if least >= 0.0 { 0.0 } else { -up(-least * 1.25) };
     // Nothing is known of how far the other side goes where nothing was there.
-    let high = if most <= 0.0 { 0.0 } else { up(most * 1.25) };
+    let high = match most {
+        ..=0.0 => 0.0,
+        // Shares and flags.
+        _ if most <= 1.0 && least >= 0.0 => 1.0,
+        _ => up(most * 1.25),
+    };
     (low, high)
 }
 

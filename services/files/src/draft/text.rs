@@ -306,6 +306,8 @@ fn dialect(yaml: &mut Yaml, dialect: &Dialect) {
     say("separator", dialect.separator.map(text));
     say("quote", (dialect.quote != usual.quote).then(|| dialect.quote.map_or("null".to_owned(), text)));
     say("escape", dialect.escape.map(text));
+    say("skip", (dialect.skip > 0).then(|| dialect.skip.to_string()));
+    say("rowNames", dialect.row_names.then(|| "true".to_owned()));
     say("header", (!dialect.header).then(|| "false".to_owned()));
     say("encoding", dialect.encoding.as_deref().map(scalar));
     say("decimal", (dialect.decimal != usual.decimal).then(|| text(dialect.decimal)));
