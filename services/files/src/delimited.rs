@@ -27,7 +27,7 @@ impl Delimited {
         options: &Options,
     ) -> Result<Self, FileError> {
         let table = Table::new(input, name, separator, &options.dialect)?;
-        let slots = plan(schema, &table.columns(), options)
+        let slots = plan(schema, &table.names(), options)
             .map_err(|mistakes| FileError::Header { file: name.to_owned(), mistakes })?;
         Ok(Self { table, schema: Arc::clone(schema), slots, record: 0, size: 64 })
     }

@@ -163,10 +163,19 @@ fn packing(head: &[u8]) -> Option<Packing> {
     }
 }
 
-/// The first bytes, and all bytes with those before them again.
-pub(crate) fn peek(mut input: Bytes, most: usize) -> io::Result<(Vec<u8>, Bytes)> {
+/// The mark that UTF-8 begins with, where it does.
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The first bytes, and what follows them.
+fn split(mut input: Bytes, most: usize) -> io::Result<(Vec<u8>, Bytes)> {
     let mut head = Vec::new();
     (&mut input).take(most as u64).read_to_end(&mut head)?;
+    Ok((head, input))
+}
+
+/// The first bytes, and all bytes with those before them again.
+fn peek(input: Bytes, most: usize) -> io::Result<(Vec<u8>, Bytes)> {
+    let (head, input) = split(input, most)?;
     let again = Cursor::new(head.clone()).chain(input);
     Ok((head, Box::new(again)))
 }
@@ -189,6 +198,11 @@ pub(crate) fn decoded(input: Bytes, encoding: Option<&str>) -> io::Result<Bytes>
     let (head, input) = peek(input, 3)?;
     let marked = Encoding::for_bom(&head).map(|(encoding, _)| encoding);
     let named = encoding.and_then(|name| Encoding::for_label(name.as_bytes()));
+    if head == UTF8_MARK {
+        // The mark is no part of the first name; a reader that were given it alone would see the end of a file.
+        let (_, rest) = split(input, UTF8_MARK.len())?;
+        return Ok(rest);
+    }
     let encoding = marked.or(named).filter(|encoding| *encoding != encoding_rs::UTF_8);
     Ok(match encoding {
         Some(encoding) => {

@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn iso_texts_are_what_jiff_reads() {
-        for text in ["2013-01-31", "1969-12-31", "2000-02-29", "0001-01-01", "9999-12-31"] {
+        for text in ["2013-01-31", "1969-12-31", "2000-02-29", "0001-01-01", "9998-12-31"] {
             let date: jiff::civil::Date = text.parse().expect("a date");
             let seconds = jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).expect("a moment").as_second();
             assert_eq!(iso(text.as_bytes()).map(|moment| moment.seconds), Some(seconds), "{text}");

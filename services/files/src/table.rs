@@ -68,12 +68,15 @@ impl Table {
         &self.header
     }
 
+    /// The names of the columns as text, without blanks around them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect()
+    }
+
     /// What each column is called: its name, `[3]` for the third where it has none, `x[2]` for the second
     /// `x`.
     pub(crate) fn columns(&self) -> Vec<String> {
-        let names: Vec<String> =
-            self.header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        distinct(&names)
+        distinct(&self.names())
     }
 
     /// Reads the next row; the line it starts on, or `None` at the end.

@@ -8,6 +8,7 @@ use super::kind::{Kind, Member, Node, Unit};
 use super::leaf::{DATE, FIRST_PATTERN, LOCAL, Leaf, PATTERNS, SURE, TIME, TOKENS, ZONED};
 use super::names::allowed;
 use super::rules::Rules;
+use super::texts::Kinds;
 use super::tree::Place;
 
 /// Words in names of what is paid.
@@ -234,13 +235,17 @@ fn text_kind(leaf: &Leaf, name: &str, nulls: bool) -> Kind {
             Some(pattern) if pattern.contains('m') => Kind::Timestamp { unit: Unit::Millis, local: true },
             _ => Kind::Date,
         },
-        _ if leaf.kinds.has(super::texts::Kinds::UUID) => Kind::Uuid,
+        _ if leaf.kinds.has(Kinds::UUID) => Kind::Uuid,
         _ => Kind::Text,
     }
 }
 
 fn numeric_kind(leaf: &Leaf, name: &str, nulls: bool) -> Kind {
     let numbers = &leaf.numbers;
+    // The number of a card is no number to compute with.
+    if leaf.texts >= 5 && leaf.kinds.has(Kinds::CARD) {
+        return Kind::Text;
+    }
     let lower = name.to_ascii_lowercase();
     if leaf.ways & (1 << (FIRST_PATTERN + 10)) != 0 && (lower.contains("date") || lower.contains("day")) {
         return Kind::Date;

@@ -164,6 +164,7 @@ impl<'a> Drafting<'a> {
             },
         };
         rules::find(&mut self.fields, root, &self.guessed.dialect.nulls);
+        rules::primary_key(&mut self.fields, root);
         let numerals = Numerals::of(&self.guessed.dialect);
         self.conditions = relations::find(&self.fields, &self.survey.sample, numerals);
         for rule in &self.dropped {

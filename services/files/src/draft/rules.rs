@@ -60,7 +60,6 @@ pub(crate) fn find(fields: &mut [Field], place: &Place, nulls: &[String]) {
         of_field(field, seen, nulls);
         find(&mut field.fields, inner(seen), nulls);
     }
-    primary_key(fields, place);
 }
 
 fn of_field(field: &mut Field, place: &Place, nulls: &[String]) {
@@ -72,12 +71,12 @@ fn of_field(field: &mut Field, place: &Place, nulls: &[String]) {
         Kind::Text => text(field, leaf, tokens(leaf, nulls).1),
         Kind::Date | Kind::Time { .. } | Kind::Timestamp { .. } => span(field, leaf),
         Kind::Array(_) if place.arrays > 0 => {
-            field.notes.push(format!("observed {} to {} items", place.shortest, place.longest));
+            field.notes.push(format!("observed {} items", extent(place.shortest, place.longest)));
         }
         Kind::Union(_) => field.notes.push("values of several types; decide for one if you can".to_owned()),
         _ => {}
     }
-    if leaf.present() == 0 && leaf.blanks == 0 && place.arrays + place.objects == 0 {
+    if leaf.present() + leaf.blanks + tokens(leaf, nulls).1 == 0 && place.arrays + place.objects == 0 {
         field.notes.push("no value was there to tell its type by".to_owned());
     }
     let (tokens, _) = tokens(leaf, nulls);
@@ -150,8 +149,7 @@ fn whole_range(field: &mut Field, leaf: &Leaf) {
     let (least, most) = (numbers.least_whole as f64, numbers.most_whole as f64);
     let (low, high) = known(&field.name, least, most).unwrap_or_else(|| bounds(least, most));
     // A number that only names something has no end.
-    let names =
-        field.kind == Kind::Long && (leaf.unique.is_unique() || field.name.to_ascii_lowercase().ends_with("id"));
+    let names = leaf.unique.is_unique() || field.name.to_ascii_lowercase().ends_with("id");
     let limit = if field.kind == Kind::Int { f64::from(i32::MAX) } else { 9e15 };
     let fits = |bound: f64| (bound.abs() <= limit).then(|| (bound as i64).to_string());
     field.rules.minimum = fits(low);
@@ -245,9 +243,8 @@ fn text(field: &mut Field, leaf: &Leaf, token_values: u64) {
         }
         if let Some(pattern) = leaf.code.pattern() {
             field.notes.push(format!(
-                "codes of {} to {} characters in {}",
-                leaf.shortest,
-                leaf.longest,
+                "codes of {} characters in {}",
+                extent(leaf.shortest, leaf.longest),
                 grouped(count)
             ));
             field.rules.pattern = Some(pattern);
@@ -263,7 +260,7 @@ fn lengths(field: &mut Field, leaf: &Leaf, count: u64) {
         return;
     }
     let (shortest, longest) = if leaf.shortest > leaf.longest { (0, 0) } else { (leaf.shortest, leaf.longest) };
-    field.notes.push(format!("observed {shortest} to {longest} characters in {}", grouped(count)));
+    field.notes.push(format!("observed {} characters in {}", extent(shortest, longest), grouped(count)));
     if count >= ENOUGH {
         field.rules.max_length = Some(up(longest as f64 * 2.0) as u64).filter(|length| *length > 0);
         field.rules.min_length = (shortest > 0).then_some(1);
@@ -297,7 +294,7 @@ fn personal(field: &mut Field, leaf: &Leaf) {
 }
 
 /// The first field whose values all differ, those first that are called so.
-fn primary_key(fields: &mut [Field], place: &Place) {
+pub(crate) fn primary_key(fields: &mut [Field], place: &Place) {
     let unique = |field: &Field| {
         let seen = place.members.iter().find(|(name, _)| *name == field.original);
         seen.filter(|(_, seen)| seen.leaf.unique.is_unique() && seen.leaf.present() >= 2)
@@ -307,21 +304,37 @@ fn primary_key(fields: &mut [Field], place: &Place) {
         let name = field.name.to_ascii_lowercase();
         ["id", "key", "code", "number", "uuid"].iter().any(|end| name.ends_with(end))
     };
-    let fits =
-        |field: &Field| !field.nullable && matches!(field.kind, Kind::Text | Kind::Uuid | Kind::Int | Kind::Long);
+    let fits = |field: &Field| {
+        !field.nullable
+            && field.classification.is_none()
+            && matches!(field.kind, Kind::Text | Kind::Uuid | Kind::Int | Kind::Long)
+    };
     let found: Vec<(usize, u64, bool)> = fields
         .iter()
         .enumerate()
         .filter(|(_, field)| fits(field))
         .filter_map(|(index, field)| unique(field).map(|count| (index, count, called(field))))
         .collect();
-    let best = found.iter().find(|(.., called)| *called).or_else(|| found.iter().find(|(index, ..)| *index == 0));
+    let best = found
+        .iter()
+        .find(|(.., called)| *called)
+        .or_else(|| found.iter().find(|(index, ..)| *index == 0 && !named_only(fields)));
     for (index, count, _) in &found {
         if let Some(field) = fields.get_mut(*index) {
             field.primary = best.is_some_and(|(best, ..)| best == index);
             field.notes.push(format!("each of {} is there once", grouped(*count)));
         }
     }
+}
+
+/// Whether the first column is a name, of which tomorrow's may come twice.
+fn named_only(fields: &[Field]) -> bool {
+    fields.first().is_some_and(|field| field.name.to_ascii_lowercase().ends_with("name"))
+}
+
+/// "3" or "3 to 5".
+fn extent(least: u64, most: u64) -> String {
+    if least == most { least.to_string() } else { format!("{least} to {most}") }
 }
 
 /// 336764 as 336,764.

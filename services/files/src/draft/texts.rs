@@ -95,7 +95,7 @@ fn uuid(text: &str) -> bool {
 fn phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let signs = text.bytes().all(|b| b.is_ascii_digit() || b" +-()./x".contains(&b));
-    let grouped = text.bytes().filter(|b| b"-. /".contains(b)).count() >= 2;
+    let grouped = text.bytes().filter(|b| b"- /".contains(b)).count() >= 2;
     signs && (7..=15).contains(&digits) && (text.starts_with('+') || text.starts_with('(') || grouped && digits >= 10)
 }
 
