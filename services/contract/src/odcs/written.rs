@@ -34,9 +34,8 @@ impl Reader<'_> {
                 "rowNames" => dialect.row_names = self.switch("rowNames", node),
                 "encoding" => dialect.encoding = self.encoding(node),
                 "decimal" => {
-                    if self.word("decimal", node, &[".", ","]) == Some(",") {
-                        dialect.decimal = ',';
-                    }
+                    let word = self.word("decimal", node, &[".", ","]).unwrap_or(".");
+                    dialect.decimal = word.chars().next().unwrap_or('.');
                 }
                 "thousands" => {
                     let word = self.word("thousands", node, &[",", ".", "'", " ", "_"]);

@@ -29,9 +29,9 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError
         let violations = judge.row(&row);
         let violates = violations.iter().any(|violation| violation["severity"] != "warning");
         bad += u64::from(violates);
-        let verdict = if violates { "violates" } else { "conforms" };
-        let value = json!({"record": row.record, "line": row.line, "verdict": verdict, "violations": violations});
         if global.out.format() != Format::Table {
+            let verdict = if violates { "violates" } else { "conforms" };
+            let value = json!({"record": row.record, "line": row.line, "verdict": verdict, "violations": violations});
             list.push(&value);
             list.flush_if_long()?;
         } else if violates {
