@@ -149,7 +149,7 @@ fn whole_range(field: &mut Field, leaf: &Leaf) {
     let (least, most) = (numbers.least_whole as f64, numbers.most_whole as f64);
     let (low, high) = known(&field.name, least, most).unwrap_or_else(|| bounds(least, most));
     // A number that only names something has no end.
-    let names = leaf.unique.is_unique() || field.name.to_ascii_lowercase().ends_with("id");
+    let names = field.name.to_ascii_lowercase().ends_with("id");
     let limit = if field.kind == Kind::Int { f64::from(i32::MAX) } else { 9e15 };
     let fits = |bound: f64| (bound.abs() <= limit).then(|| (bound as i64).to_string());
     field.rules.minimum = fits(low);
@@ -322,6 +322,10 @@ pub(crate) fn primary_key(fields: &mut [Field], place: &Place) {
     for (index, count, _) in &found {
         if let Some(field) = fields.get_mut(*index) {
             field.primary = best.is_some_and(|(best, ..)| best == index);
+            if field.primary {
+                // Tomorrow's keys go on where today's end.
+                field.rules.maximum = None;
+            }
             field.notes.push(format!("each of {} is there once", grouped(*count)));
         }
     }
