@@ -15,6 +15,7 @@ mod compose;
 mod conformance;
 mod contracts;
 mod cost;
+mod drafts;
 mod endtxn;
 mod enforcers;
 mod flights;

@@ -13,12 +13,14 @@
 
 pub mod avro;
 pub mod cel;
+mod dialect;
 mod model;
 pub mod odcs;
 pub mod program;
 pub mod received;
 mod stored;
 
+pub use dialect::{Dialect, Written};
 pub use model::{
     Check, Condition, Contract, Deletes, Format, KeyKind, KeySpec, Measure, Native, Objective, Path, Product, Rule,
     RuleId, Segment, Settings, Severity, Status, Team, UndeclaredFields,

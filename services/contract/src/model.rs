@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::avro;
 use crate::cel::Expression;
+use crate::dialect::{Dialect, Written};
 
 /// A data contract that is ready to be applied and enforced.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Contract {
     pub objectives: Vec<Objective>,
     /// Paths whose values are never shown in a violation.
     pub classified: Vec<Path>,
+    /// How files write fields, where not as the schema has them.
+    pub written: Vec<Written>,
     /// The ODCS document as it was read.
     pub document: Arc<str>,
 }
@@ -59,6 +62,7 @@ impl Contract {
             measures: Vec::new(),
             objectives: Vec::new(),
             classified: Vec::new(),
+            written: Vec::new(),
             document: Arc::from(""),
         }
     }
@@ -133,6 +137,8 @@ pub struct Settings {
     pub undeclared_fields: UndeclaredFields,
     /// `weir.inboxTopic`: an existing topic to read from instead of making one.
     pub inbox_topic: Option<Topic>,
+    /// `weir.file`: how files of these records are written.
+    pub file: Dialect,
 }
 
 impl Default for Settings {
@@ -150,6 +156,7 @@ impl Default for Settings {
             deletes: Deletes::None,
             undeclared_fields: UndeclaredFields::Refuse,
             inbox_topic: None,
+            file: Dialect::default(),
         }
     }
 }

@@ -7,6 +7,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::moment::{self, Moment, MomentKind, Pattern};
+use crate::numerals::Numerals;
 use crate::{FieldProblem, shown};
 
 /// The most digits that fit 128 bits.
@@ -21,7 +23,19 @@ pub(crate) struct Cell {
     null: Option<(Vec<u8>, Vec<u8>)>,
     /// Texts that mean null besides the empty one.
     nulls: Vec<String>,
+    numerals: Numerals,
+    /// How a date or time is written, where not as ISO 8601.
+    pattern: Option<Pattern>,
     plain: Plain,
+}
+
+/// How the file writes what the schema holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Writing {
+    /// Texts that mean null besides the empty one.
+    pub(crate) nulls: Vec<String>,
+    pub(crate) numerals: Numerals,
+    pub(crate) pattern: Option<Pattern>,
 }
 
 /// What is written without the general encoder.
@@ -56,12 +70,12 @@ enum Plain {
 
 impl Cell {
     /// For a field of this type.
-    pub(crate) fn of(schema: &Schema, node: NodeId, nulls: &[String]) -> Self {
-        let nulls = nulls.to_vec();
+    pub(crate) fn of(schema: &Schema, node: NodeId, writing: Writing) -> Self {
+        let Writing { nulls, numerals, pattern } = writing;
         let Kind::Union(branches) = &schema.node(node).kind else {
             // A field of type null has no bytes at all.
             let null = matches!(schema.node(node).kind, Kind::Null).then(Default::default);
-            return Self { node, null, nulls, plain: plain(schema, node) };
+            return Self { node, null, nulls, numerals, pattern, plain: plain(schema, node) };
         };
         let tag = |index: usize| {
             let mut bytes = Vec::new();
@@ -76,10 +90,14 @@ impl Cell {
             .collect();
         match (null, others.as_slice()) {
             (Some(null), [(index, value)]) => {
-                Self { node, null: Some((null, tag(*index))), nulls, plain: plain(schema, **value) }
+                let plain = plain(schema, **value);
+                Self { node, null: Some((null, tag(*index))), nulls, numerals, pattern, plain }
             }
             // The general encoder chooses the branch and writes its number.
-            (null, _) => Self { node, null: null.map(|null| (null, Vec::new())), nulls, plain: Plain::Either },
+            (null, _) => {
+                let null = null.map(|null| (null, Vec::new()));
+                Self { node, null, nulls, numerals, pattern, plain: Plain::Either }
+            }
         }
     }
 
@@ -93,6 +111,8 @@ impl Cell {
         problems: &mut Vec<FieldProblem>,
     ) {
         if let Some((null, value)) = &self.null {
+            // Blanks around a number or a date say as little as those around nothing.
+            let bytes = if matches!(self.plain, Plain::Text | Plain::Bytes) { bytes } else { bytes.trim_ascii() };
             if bytes.is_empty() || self.nulls.iter().any(|text| text.as_bytes() == bytes) {
                 out.extend_from_slice(null);
                 return;
@@ -112,6 +132,19 @@ impl Cell {
             problems.push(refuse("", "is empty, and the field must have a value".into()));
             return;
         }
+        let mut room = String::new();
+        let cell = if self.numerals.is_plain() || !self.is_number() {
+            cell
+        } else {
+            // What is not written so is no number either: its own text says what is wrong.
+            match self.numerals.plain(cell.trim(), &mut room) {
+                Some(plain) => plain,
+                None => {
+                    problems.push(refuse(cell, "is not a number as this file writes them (weir.file)".into()));
+                    return;
+                }
+            }
+        };
         match self.general(cell) {
             Some((node, value)) => {
                 if let Err(errors) = avro::encode_at(schema, node, &value, out) {
@@ -143,12 +176,33 @@ impl Cell {
             Plain::Decimal { node, .. } if cell.contains(['e', 'E']) => {
                 Some((*node, Value::String(cell.trim().to_owned())))
             }
-            Plain::Given(node) => Some((*node, Value::String(cell.trim().to_owned()))),
+            Plain::Given(node) => Some((*node, Value::String(self.given(cell.trim())))),
             Plain::Either => {
                 Some((self.node, serde_json::from_str(cell).unwrap_or_else(|_| Value::String(cell.to_owned()))))
             }
             _ => None,
         }
+    }
+
+    /// A time of day by the field's own pattern as ISO 8601 has it.
+    fn given(&self, text: &str) -> String {
+        let moment = self.pattern.as_ref().and_then(|pattern| pattern.read(text.as_bytes()));
+        let Some(moment) = moment.filter(|moment| moment.kind == MomentKind::Time) else { return text.to_owned() };
+        let seconds = moment.seconds;
+        format!("{:02}:{:02}:{:02}.{:09}", seconds / 3600, seconds / 60 % 60, seconds % 60, moment.nanos)
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self.plain, Plain::Int | Plain::Long | Plain::Float | Plain::Double | Plain::Decimal { .. })
+    }
+
+    /// What the text says by the field's own pattern, or by ISO 8601.
+    fn moment(&self, text: &str, kind: MomentKind) -> Option<Moment> {
+        let moment = match &self.pattern {
+            Some(pattern) => pattern.read(text.as_bytes()),
+            None => moment::iso(text.as_bytes()),
+        };
+        moment.filter(|moment| moment.kind == kind)
     }
 
     fn plain(&self, cell: &str, out: &mut Vec<u8>) -> Result<(), String> {
@@ -190,12 +244,22 @@ impl Cell {
                 None => return Err(format!("is none of {some}")),
             },
             Plain::Date => {
+                if let Some(moment) = self.moment(trimmed, MomentKind::Date) {
+                    number(moment.seconds / 86_400, out);
+                    return Ok(());
+                }
                 let date = date(trimmed).ok_or("is not a date like 2026-01-31")?;
                 let days = nanoseconds(date.at(0, 0, 0, 0))? / 86_400_000_000_000;
                 number(i64::try_from(days).map_err(|_| "is beyond what a date can hold")?, out);
             }
-            Plain::Instant(unit, name) => instant(trimmed, *unit, name, out)?,
+            Plain::Instant(unit, name) => match self.moment(trimmed, MomentKind::DateTime) {
+                Some(moment) => count(moment.nanoseconds(), *unit, name, out)?,
+                None => instant(trimmed, *unit, name, out)?,
+            },
             Plain::Local(unit, name) => {
+                if let Some(moment) = self.moment(trimmed, MomentKind::DateTime).filter(|m| m.offset.is_none()) {
+                    return count(moment.nanoseconds(), *unit, name, out);
+                }
                 let moment: DateTime =
                     trimmed.parse().map_err(|_| "is not a local timestamp like 2026-01-31 23:59:59")?;
                 count(nanoseconds(moment)?, *unit, name, out)?;

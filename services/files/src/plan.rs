@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use contract::avro::{self, Field, Kind, Schema};
 
 use crate::Options;
-use crate::cell::Cell;
+use crate::cell::{Cell, Writing};
+use crate::moment::Pattern;
+use crate::numerals::Numerals;
+use crate::table::distinct;
 
 /// Where a field of the record comes from, in the schema's order.
 #[derive(Debug)]
@@ -26,16 +29,22 @@ pub(crate) fn plan(schema: &Schema, header: &[String], options: &Options) -> Res
             "the schema is not a record, so that columns have no fields to become; write a record schema".into(),
         ]);
     };
-    let field_of =
-        |column: &str| -> String { options.columns.get(column).map_or_else(|| column.to_owned(), Clone::clone) };
-    let named: Vec<String> = header.iter().map(|column| field_of(column)).collect();
+    // A column that is called as another, or not at all, has a field only by a name of its own.
+    let field_of = |(column, own): (&String, &String)| -> String { options.columns.get(own).unwrap_or(column).clone() };
+    let named: Vec<String> = header.iter().zip(&distinct(header)).map(field_of).collect();
     let mut mistakes = Vec::new();
     let mut missing = Vec::new();
     let mut slots = Vec::with_capacity(record.fields.len());
     for field in &record.fields {
         match named.iter().position(|name| *name == field.name) {
             Some(index) => {
-                let cell = Cell::of(schema, field.node, &options.nulls);
+                let format = options.formats.get(&field.name).and_then(|format| Pattern::new(format));
+                let writing = Writing {
+                    nulls: options.dialect.nulls.clone(),
+                    numerals: Numerals::of(&options.dialect),
+                    pattern: format,
+                };
+                let cell = Cell::of(schema, field.node, writing);
                 slots.push(Slot::Cell { index, field: field.name.clone(), cell });
             }
             None => match without_column(schema, field) {

@@ -54,9 +54,8 @@ impl Read for Source {
         let count = self.inner.read(buffer)?;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let start = state.read;
-        for (at, _) in buffer.iter().take(count).enumerate().filter(|(_, byte)| **byte == b'\n') {
-            state.newlines.push_back(start + at as u64);
-        }
+        let read = buffer.get(..count).unwrap_or_default();
+        state.newlines.extend(memchr::memchr_iter(b'\n', read).map(|at| start + at as u64));
         state.read += count as u64;
         Ok(count)
     }

@@ -195,8 +195,11 @@ fn a_header_that_does_not_fit_is_one_error() {
 
 #[test]
 fn columns_are_renamed_and_tokens_mean_null() {
-    let options =
-        Options { columns: BTreeMap::from([("Order No".to_owned(), "id".to_owned())]), nulls: vec!["NA".to_owned()] };
+    let options = Options {
+        columns: BTreeMap::from([("Order No".to_owned(), "id".to_owned())]),
+        dialect: Dialect { nulls: vec!["NA".to_owned()], ..Dialect::default() },
+        ..Options::default()
+    };
     let rows =
         rows("\u{feff}Order No\tquantity\trate\tstock\nNA\tNA\tNA\tNA\nNA\t1\tNA\tNA\n", FileFormat::Tsv, &options);
     let problems = rows[0].outcome.as_ref().expect_err("quantity is required");

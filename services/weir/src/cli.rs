@@ -1,10 +1,13 @@
 //! What a person may type. Definitions and help only; what it does is in `commands`.
 
+mod data;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::data::{InitArgs, ProfileArgs};
 use crate::output::Format;
 
 /// Data products on Kafka: contracts enforced on every record.
@@ -63,6 +66,17 @@ pub(crate) struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Draft a contract from a file: types, names and rules that all of its records keep
+    ///
+    /// Reads CSV, TSV, NDJSON, JSON, Avro and Parquet, packed with gzip or zstd or not, to the end; says what it
+    /// found out about the file; writes DIR/<domain>/<product>/contract.odcs.yaml and its Avro schema.
+    #[command(
+        after_help = "Examples:\n  weir init --from orders.csv --product shop.orders --owner shop-team\n  zcat events.gz | weir init --from - --format ndjson --product web.events\n  weir init --from umsatz.csv --product sales.umsatz --separator \";\" --decimal ,"
+    )]
+    Init(InitArgs),
+    /// Tell what a file holds: nulls, distinct values, bounds, quantiles, frequent values
+    #[command(after_help = "Examples:\n  weir profile orders.csv\n  weir profile orders.parquet --html > orders.html")]
+    Profile(ProfileArgs),
     /// Check contracts and their schemas, offline
     ///
     /// Every mistake is told at once, with file, line and the fix.
@@ -489,6 +503,12 @@ pub(crate) enum FileFormat {
     Ndjson,
     /// Tab-separated values with a header
     Tsv,
+    /// A JSON array of objects, or objects one after the other
+    Json,
+    /// Avro object container file
+    Avro,
+    /// Apache Parquet
+    Parquet,
 }
 
 /// Where reading stops.

@@ -120,6 +120,8 @@ fn run(cli: Cli, out: Out) -> Result<Outcome, CliError> {
 
 fn dispatch(global: &Global, command: Command) -> Result<Outcome, CliError> {
     match command {
+        Command::Init(args) => commands::init::run(global, &args),
+        Command::Profile(args) => commands::profile::run(global, &args),
         Command::Validate(args) => commands::validate::run(global, &args),
         Command::Plan(args) => commands::apply::plan(global, &args),
         Command::Apply(args) => commands::apply::apply(global, &args),

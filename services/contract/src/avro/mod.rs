@@ -19,7 +19,7 @@ pub use canonical::crc64;
 pub use compat::{Incompatibility, IncompatibilityKind, can_read};
 pub use encode::{EncodeError, encode, encode_at, encode_default};
 pub use parse::{MAX_DEPTH, MAX_NODES, MAX_TEXT, SchemaError};
-pub use render::{Malformed, render};
+pub use render::{Malformed, render, render_first};
 pub use schema::{Enumeration, Field, Fixed, Kind, Logical, Node, NodeId, Record, Schema};
 
 #[cfg(test)]

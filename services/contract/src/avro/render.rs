@@ -35,16 +35,30 @@ pub struct Malformed {
 /// # Errors
 /// [`Malformed`] where the bytes are not exactly one value of this schema, or break a bound.
 pub fn render(schema: &Schema, body: &[u8]) -> Result<Value, Malformed> {
-    let mut sizes = vec![None; schema.nodes.len()];
-    for index in 0..schema.nodes.len() {
-        least(schema, index, 0, &mut sizes);
-    }
-    let mut cursor = Cursor { schema, body, offset: 0, values: MAX_VALUES, sizes };
+    let mut cursor = cursor(schema, body);
     let value = cursor.value(schema.root(), 0)?;
     if cursor.offset != body.len() {
         return Err(cursor.malformed(format!("{} bytes are left over after the value", body.len() - cursor.offset)));
     }
     Ok(value)
+}
+
+/// The value that `bytes` begin with, and how many of them it takes. Bounds as [`render`].
+///
+/// # Errors
+/// As [`render`], but for what follows the value.
+pub fn render_first(schema: &Schema, bytes: &[u8]) -> Result<(Value, usize), Malformed> {
+    let mut cursor = cursor(schema, bytes);
+    let value = cursor.value(schema.root(), 0)?;
+    Ok((value, cursor.offset))
+}
+
+fn cursor<'a>(schema: &'a Schema, body: &'a [u8]) -> Cursor<'a> {
+    let mut sizes = vec![None; schema.nodes.len()];
+    for index in 0..schema.nodes.len() {
+        least(schema, index, 0, &mut sizes);
+    }
+    Cursor { schema, body, offset: 0, values: MAX_VALUES, sizes }
 }
 
 /// A lower bound of the bytes that a value of this type takes. Types met again on the way count 0, which

@@ -113,6 +113,7 @@ impl Reader<'_> {
     fn property(&mut self, property: &Node, id: NodeId, path: Path, above: &mut Vec<NodeId>) {
         let schema = self.schema;
         self.classify(property, &path);
+        self.written(property, &path);
         let Some((node, nullable)) = present(schema, id) else {
             self.several(property, &path);
             return;
@@ -136,9 +137,25 @@ impl Reader<'_> {
     }
 
     fn classify(&mut self, property: &Node, path: &Path) {
-        let Some(class) = property.text_at("classification") else { return };
+        let Some(class) = property.text_at("classification") else {
+            self.unclassified(property, path);
+            return;
+        };
         if !OPEN.iter().any(|open| class.eq_ignore_ascii_case(open)) {
             self.classified.push(path.clone());
+        }
+    }
+
+    /// What looks like personal data should say how it may be used.
+    fn unclassified(&mut self, property: &Node, path: &Path) {
+        let Some(Segment::Field(name)) = path.0.last() else { return };
+        let options = property.get("logicalTypeOptions").and_then(|options| options.text_at("format"));
+        let by_format = options.filter(|format| *format == "email").map(|_| "an e-mail address");
+        let by_name = || super::personal(name).or_else(|| super::personal(property.text_at("physicalName")?));
+        if let Some(what) = by_format.or_else(by_name) {
+            let what = format!("`{path}` looks like {what}, and has no classification; its values are shown to anyone");
+            let instead = "`classification: confidential`, or `classification: internal` where it is none";
+            self.mistakes.note(value_place(property, "name"), what, instead);
         }
     }
 

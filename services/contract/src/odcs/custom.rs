@@ -15,6 +15,7 @@
 //! | `weir.deletes` | `none`, `tombstone` | `none` | whether a record without a value is a violation, or deletes its key |
 //! | `weir.undeclaredFields` | `refuse`, `allow` | `refuse` | what a writer's field means that the contract does not declare |
 //! | `weir.inboxTopic` | name of a topic | one is made | an existing topic to read from |
+//! | `weir.file` | `separator`, `quote`, `escape`: one ASCII character (`quote` null: none); `skip`: rows before the header, 0 to 1000; `header`, `rowNames`: `true`, `false`; `encoding`: as the WHATWG calls it; `decimal`: `.` or `,`; `thousands`: one of `,.'_` or a blank; `nulls`: list of texts | RFC 4180 with a header, UTF-8 | how delimited files of these records are written; `weir check`, `weir produce` and `weir init` read them so |
 //! | `weir.conditions` | list of `expression` (CEL), `id`, `severity`: `error`, `warning`, `description` | none | rules over several fields |
 //! | `weir.measures` | list of `field`, `distinct`, `quantiles`, `eventTime`: `true`, `false` | none | statistics to keep of a field beside counts, nulls and bounds |
 
@@ -31,7 +32,7 @@ use crate::avro::{self, Kind, Logical, NodeId};
 use crate::model::{Deletes, KeyKind, KeySpec, Measure, Path, Segment, Settings, UndeclaredFields};
 
 /// Every property of the table above.
-pub(super) const PROPERTIES: [&str; 14] = [
+pub(super) const PROPERTIES: [&str; 15] = [
     "weir.schema",
     "weir.partitions",
     "weir.replication",
@@ -44,6 +45,7 @@ pub(super) const PROPERTIES: [&str; 14] = [
     "weir.deletes",
     "weir.undeclaredFields",
     "weir.inboxTopic",
+    "weir.file",
     "weir.conditions",
     "weir.measures",
 ];
@@ -110,6 +112,7 @@ impl Reader<'_> {
                 }
             }
             "weir.inboxTopic" => settings.inbox_topic = self.topic(value),
+            "weir.file" => settings.file = self.dialect(value),
             "weir.conditions" => self.conditions(value),
             "weir.measures" => *measures = self.measures(value),
             "weir.schema" => {
@@ -145,7 +148,7 @@ impl Reader<'_> {
         }
     }
 
-    fn whole(&mut self, name: &str, value: &Node, least: u32, most: u32) -> Option<u32> {
+    pub(super) fn whole(&mut self, name: &str, value: &Node, least: u32, most: u32) -> Option<u32> {
         let number = value.number().and_then(|text| text.parse::<u32>().ok()).filter(|n| (least..=most).contains(n));
         if number.is_none() {
             let what = format!("`{name}` must be a whole number, not {}", shown(value.raw().unwrap_or(value.kind())));
@@ -154,7 +157,7 @@ impl Reader<'_> {
         number
     }
 
-    fn switch(&mut self, name: &str, value: &Node) -> bool {
+    pub(super) fn switch(&mut self, name: &str, value: &Node) -> bool {
         value.flag().unwrap_or_else(|| {
             let what = format!("`{name}` must be true or false, not {}", shown(value.raw().unwrap_or(value.kind())));
             self.mistakes.at(value.place, what, "`true` or `false`");
@@ -162,7 +165,7 @@ impl Reader<'_> {
         })
     }
 
-    fn word<'n>(&mut self, name: &str, value: &'n Node, words: &[&str]) -> Option<&'n str> {
+    pub(super) fn word<'n>(&mut self, name: &str, value: &'n Node, words: &[&str]) -> Option<&'n str> {
         let given = value.raw().unwrap_or_default();
         if words.contains(&given) {
             return Some(given);
@@ -197,7 +200,7 @@ impl Reader<'_> {
     }
 
     /// A mapping's keys are all known; says which are not.
-    fn known_keys(&mut self, of: &str, node: &Node, known: &[&str]) -> bool {
+    pub(super) fn known_keys(&mut self, of: &str, node: &Node, known: &[&str]) -> bool {
         if !matches!(node.value, Value::Map(_)) {
             let what = format!("{of} must be a mapping, not {}", node.kind());
             self.mistakes.at(node.place, what, format!("its keys: {}", one_of(known.iter().copied())));

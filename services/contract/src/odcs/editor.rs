@@ -32,6 +32,7 @@ pub fn editor_schema() -> Value {
             json!({ "enum": ["refuse", "allow"] }),
         ),
         property("weir.inboxTopic", "An existing topic to read from.", json!({ "type": "string", "maxLength": 249 })),
+        property("weir.file", "How delimited files of these records are written.", file()),
         property("weir.conditions", "Rules over several fields, in CEL.", conditions()),
         property("weir.measures", "Statistics to keep of fields.", measures(&path, &flag)),
     ];
@@ -52,6 +53,26 @@ pub fn editor_schema() -> Value {
                 },
             },
         },
+    })
+}
+
+fn file() -> Value {
+    let letter = json!({ "type": "string", "minLength": 1, "maxLength": 1 });
+    json!({
+        "type": "object",
+        "properties": {
+            "separator": letter,
+            "quote": { "type": ["string", "null"], "minLength": 1, "maxLength": 1 },
+            "escape": letter,
+            "skip": { "type": "integer", "minimum": 0, "maximum": 1000 },
+            "header": { "type": "boolean" },
+            "rowNames": { "type": "boolean" },
+            "encoding": { "type": "string", "minLength": 1, "maxLength": 100 },
+            "decimal": { "enum": [".", ","] },
+            "thousands": { "enum": [",", ".", "'", " ", "_"] },
+            "nulls": { "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 50 },
+        },
+        "additionalProperties": false,
     })
 }
 

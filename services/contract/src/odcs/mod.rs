@@ -16,15 +16,18 @@ mod mistake;
 mod native;
 mod options;
 mod pattern;
+mod personal;
 mod quality;
 mod reader;
 mod shape;
+mod written;
 mod yaml;
 
 use std::sync::Arc;
 
 pub use mistake::Mistake;
 use mistake::{Mistakes, Place, shown};
+pub use personal::personal;
 use reader::Reader;
 use yaml::Node;
 
@@ -120,7 +123,7 @@ fn understand(root: &Node, schema: Option<avro::Schema>, text: &str, mistakes: &
     }
     let settings = reader.settings(root, &mut measures);
     reader.service_levels(root);
-    let Reader { rules, conditions, objectives, classified, .. } = reader;
+    let Reader { rules, conditions, objectives, classified, writing, .. } = reader;
     let count = rules.len() + conditions.len() + objectives.len();
     if count > MAX_RULES {
         let what = format!("the contract has {count} rules, conditions and objectives, more than {MAX_RULES}");
@@ -140,6 +143,7 @@ fn understand(root: &Node, schema: Option<avro::Schema>, text: &str, mistakes: &
         measures,
         objectives,
         classified,
+        written: writing,
         document: text.into(),
     })
 }

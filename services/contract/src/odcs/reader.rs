@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::mistake::{Mistakes, Place, shown};
 use super::yaml::Node;
 use crate::avro;
+use crate::dialect::Written;
 use crate::model::{Check, Condition, Objective, Path, Rule, RuleId, Segment, Severity};
 
 /// Longest rule id, in characters.
@@ -21,6 +22,7 @@ pub(super) struct Reader<'a> {
     pub(super) conditions: Vec<Condition>,
     pub(super) objectives: Vec<Objective>,
     pub(super) classified: Vec<Path>,
+    pub(super) writing: Vec<Written>,
     ids: BTreeSet<String>,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Reader<'a> {
             conditions: Vec::new(),
             objectives: Vec::new(),
             classified: Vec::new(),
+            writing: Vec::new(),
             ids: BTreeSet::new(),
         }
     }

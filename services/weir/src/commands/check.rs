@@ -31,9 +31,9 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError
         let violations = judge.row(&row);
         let violates = violations.iter().any(|violation| violation["severity"] != "warning");
         bad += u64::from(violates);
-        let verdict = if violates { "violates" } else { "conforms" };
-        let value = json!({"record": row.record, "line": row.line, "verdict": verdict, "violations": violations});
         if global.out.format() != Format::Table {
+            let verdict = if violates { "violates" } else { "conforms" };
+            let value = json!({"record": row.record, "line": row.line, "verdict": verdict, "violations": violations});
             list.push(&value);
             list.flush_if_long()?;
         } else if violates {
@@ -73,21 +73,21 @@ pub(crate) fn open(
     nulls: &[String],
     contract: &Contract,
 ) -> Result<Rows, CliError> {
-    let format = match format {
-        Some(crate::cli::FileFormat::Csv) => FileFormat::Csv,
-        Some(crate::cli::FileFormat::Tsv) => FileFormat::Tsv,
-        Some(crate::cli::FileFormat::Ndjson) => FileFormat::Ndjson,
-        None => FileFormat::of(file).ok_or_else(|| {
-            CliError::Usage(format!("cannot tell the format of {}; give --format csv, tsv or ndjson", file.display()))
-        })?,
-    };
-    let options = Options { nulls: nulls.to_vec(), ..Options::default() };
-    if file == Path::new("-") {
-        return files::read(Box::new(std::io::stdin()), "standard input", format, &contract.schema, &options)
-            .map_err(failed);
+    let mut options = Options::of(contract);
+    options.dialect.nulls.extend_from_slice(nulls);
+    let format = format.map(FileFormat::from);
+    if file != Path::new("-") {
+        let input = files::Input::new(file).map_err(failed)?;
+        let format = format.map_or_else(|| input.format(), Ok).map_err(failed)?;
+        return input.rows(format, &contract.schema, &options).map_err(failed);
     }
-    files::open_with(file, format, &contract.schema, &options).map_err(failed)
+    let format = format
+        .ok_or_else(|| CliError::Usage(format!("cannot tell the format of standard input; give --format {FORMATS}")))?;
+    files::read(Box::new(std::io::stdin()), "standard input", format, &contract.schema, &options).map_err(failed)
 }
+
+/// The formats that there are.
+const FORMATS: &str = "csv, tsv, ndjson, json, avro or parquet";
 
 /// Judges rows as the enforcer would judge the records that `weir produce` makes of them.
 struct Judge {
