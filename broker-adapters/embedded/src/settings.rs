@@ -49,7 +49,7 @@ impl Default for Bounds {
             request_bytes: 100 * 1024 * 1024,
             control_request_bytes: 16 * 1024 * 1024,
             memory_bytes: 256 * 1024 * 1024,
-            fetch_bytes: 16 * 1024 * 1024,
+            fetch_bytes: 2 * 1024 * 1024,
             transfer: Duration::from_secs(60),
             idle: Duration::from_secs(600),
             topics: 20_000,

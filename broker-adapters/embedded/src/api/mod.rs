@@ -24,6 +24,9 @@ use crate::broker::Shared;
 use crate::net::{Memory, Permit};
 use crate::telemetry;
 
+/// Bytes that an answer without records usually fits into.
+const USUAL: usize = 512;
+
 /// The versions that are spoken, lowest and highest, by API.
 ///
 /// The lowest are those of Apache Kafka 4 (KIP-896) where a supported client needs no older one. Left out at the
@@ -185,7 +188,12 @@ fn encode(
         tracing::error!(?api, version, why, "an answer cannot be written");
         Unanswered::Unwritable { api, version, why }
     };
-    let mut bytes = BytesMut::with_capacity(512);
+    // A large answer that grows by doubling would be copied as often.
+    let size = match response {
+        ResponseKind::Fetch(fetch) => fetch.compute_size(version).unwrap_or_default(),
+        _ => 0,
+    };
+    let mut bytes = BytesMut::with_capacity(size + USUAL);
     bytes.extend_from_slice(&[0; 4]);
     let header = ResponseHeader::default().with_correlation_id(correlation_id);
     let encoded = header.encode(&mut bytes, api.response_header_version(version));
