@@ -39,5 +39,6 @@ mod sandbox;
 mod security;
 mod smoke;
 mod tidy;
+mod topics;
 mod verdicts;
 mod weather;

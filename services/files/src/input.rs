@@ -57,8 +57,12 @@ impl Input {
             Ok(file)
         };
         let file = spool().map_err(|error| FileError::Read { file: name.to_owned(), error })?;
-        let name = name.to_owned();
-        Ok(Self { name, path: None, spooled: Some(file), format: None, position: Arc::default() })
+        Ok(Self::kept(file, name.to_owned()))
+    }
+
+    /// A file without a path, to its end.
+    pub(crate) fn kept(file: File, name: String) -> Self {
+        Self { name, path: None, spooled: Some(file), format: None, position: Arc::default() }
     }
 
     /// What errors call it.

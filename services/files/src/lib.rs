@@ -19,6 +19,7 @@ mod numerals;
 mod plan;
 mod rejected;
 mod source;
+mod spool;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use contract::{Contract, Dialect, Segment, Written};
 pub use guess::{Guessed, Hints};
 pub use input::Input;
 pub use rejected::RejectedWriter;
+pub use spool::Spool;
 
 use documents::Documents;
 use input::Bytes;

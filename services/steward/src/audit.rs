@@ -12,8 +12,6 @@ use contract::received::{self, Judgement, Received, Refusal, Schemas, Written};
 use contract::{Contract, KeyProgram, Program, RuleId, Scratch, Severity, Statistics, Unresolvable};
 use schemas::{Frame, Offset, SchemaId, Subject, Timestamp, Topic, TopicPartition};
 
-use crate::{Steward, topics};
-
 /// Which records of a topic are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
@@ -66,39 +64,37 @@ pub struct Example {
     pub message: String,
 }
 
-impl Steward {
-    /// Judges the records of a topic under a contract, up to what is its end now. `progress` hears how many of how
-    /// many offsets were read.
-    ///
-    /// # Errors
-    /// [`Weather`]; also where there is no such topic.
-    pub fn audit(
-        &self,
-        contract: &Arc<Contract>,
-        topic: &Topic,
-        span: Span,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Audit, Weather> {
-        let mut judge = Judge::new(&*self.registry, contract, &topics::product(&self.names, contract));
-        let mut audit = Audit {
-            records: 0,
-            held_back: 0,
-            broken: BTreeMap::new(),
-            schemas: BTreeMap::new(),
-            span: None,
-            statistics: judge.statistics.clone(),
-        };
-        let there = each(&*self.broker, topic, span, progress, &mut |record| {
-            let judgement = judge.judge(record)?;
-            audit.count(record, &judgement, &judge);
-            Ok(())
-        })?;
-        if !there {
-            return Err(Weather::new(format!("read {topic}"), "there is no such topic"));
-        }
-        audit.statistics = judge.statistics;
-        Ok(audit)
+/// Judges the records of a topic under a contract whose consumers read `product`. `progress` hears how many of how many
+/// offsets were read.
+///
+/// # Errors
+/// [`Weather`]; also where there is no such topic.
+pub fn audit(
+    source: &TopicSpan<'_>,
+    registry: &dyn Registry,
+    contract: &Arc<Contract>,
+    product: &Topic,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Audit, Weather> {
+    let mut judge = Judge::new(registry, contract, product);
+    let mut audit = Audit {
+        records: 0,
+        held_back: 0,
+        broken: BTreeMap::new(),
+        schemas: BTreeMap::new(),
+        span: None,
+        statistics: judge.statistics.clone(),
+    };
+    let there = source.read(progress, &mut |record| {
+        let judgement = judge.judge(record)?;
+        audit.count(record, &judgement, &judge);
+        Ok(())
+    })?;
+    if !there {
+        return Err(Weather::new(format!("read {}", source.topic), "there is no such topic"));
     }
+    audit.statistics = judge.statistics;
+    Ok(audit)
 }
 
 impl Audit {
@@ -123,48 +119,66 @@ impl Audit {
     }
 }
 
-/// Reads the records of a topic up to what is its end now; whether there is such a topic.
-pub(crate) fn each(
-    broker: &dyn Broker,
-    topic: &Topic,
-    span: Span,
-    progress: &mut dyn FnMut(u64, u64),
-    work: &mut dyn FnMut(&OwnedRecord) -> Result<(), Weather>,
-) -> Result<bool, Weather> {
-    let Some(description) = broker.topic(topic)? else { return Ok(false) };
-    let partitions: Vec<_> =
-        description.partitions.iter().map(|(partition, _)| TopicPartition::new(topic.clone(), *partition)).collect();
-    let ends: BTreeMap<_, _> = broker.ends(&partitions, true)?.into_iter().collect();
-    let share = |last: u64| i64::try_from(last.div_ceil(partitions.len().max(1) as u64)).unwrap_or(i64::MAX);
-    let from = |(partition, (first, end)): (&TopicPartition, &(Offset, Offset))| {
-        let position = match span {
-            Span::All => Position::Beginning,
-            Span::Last(last) => Position::At(Offset(end.0.saturating_sub(share(last)).max(first.0))),
-            Span::Since(time) => Position::Since(time),
+/// Records of a topic that are there already.
+pub struct TopicSpan<'a> {
+    /// Where it is.
+    pub broker: &'a dyn Broker,
+    /// The topic; any topic.
+    pub topic: &'a Topic,
+    /// Which of its records.
+    pub span: Span,
+}
+
+impl TopicSpan<'_> {
+    /// Reads them up to what is the end now, committed ones only; whether there is such a topic. `progress` hears how
+    /// many of how many offsets were read.
+    ///
+    /// # Errors
+    /// [`Weather`], and what `work` says.
+    pub fn read(
+        &self,
+        progress: &mut dyn FnMut(u64, u64),
+        work: &mut dyn FnMut(&OwnedRecord) -> Result<(), Weather>,
+    ) -> Result<bool, Weather> {
+        let Some(description) = self.broker.topic(self.topic)? else { return Ok(false) };
+        let partitions: Vec<_> = description
+            .partitions
+            .iter()
+            .map(|(partition, _)| TopicPartition::new(self.topic.clone(), *partition))
+            .collect();
+        let ends: BTreeMap<_, _> = self.broker.ends(&partitions, true)?.into_iter().collect();
+        let share = |last: u64| i64::try_from(last.div_ceil(partitions.len().max(1) as u64)).unwrap_or(i64::MAX);
+        let from = |(partition, (first, end)): (&TopicPartition, &(Offset, Offset))| {
+            let position = match self.span {
+                Span::All => Position::Beginning,
+                Span::Last(last) => Position::At(Offset(end.0.saturating_sub(share(last)).max(first.0))),
+                Span::Since(time) => Position::Since(time),
+            };
+            (partition.clone(), position)
         };
-        (partition.clone(), position)
-    };
-    let from: Vec<_> = ends.iter().map(from).collect();
-    let mut reader = broker.reader(&from, Isolation::Committed)?;
-    let began: BTreeMap<_, _> = reader.positions().into_iter().collect();
-    let length = |from: &BTreeMap<TopicPartition, Offset>| -> u64 {
-        let left = |(partition, (first, end)): (&TopicPartition, &(Offset, Offset))| {
-            u64::try_from(end.0 - from.get(partition).map_or(first.0, |at| at.0.max(first.0))).unwrap_or(0)
+        let from: Vec<_> = ends.iter().map(from).collect();
+        let mut reader = self.broker.reader(&from, Isolation::Committed)?;
+        let began: BTreeMap<_, _> = reader.positions().into_iter().collect();
+        let length = |from: &BTreeMap<TopicPartition, Offset>| -> u64 {
+            let left = |(partition, (first, end)): (&TopicPartition, &(Offset, Offset))| {
+                u64::try_from(end.0 - from.get(partition).map_or(first.0, |at| at.0.max(first.0))).unwrap_or(0)
+            };
+            ends.iter().map(left).sum()
         };
-        ends.iter().map(left).sum()
-    };
-    let all = length(&began);
-    loop {
-        let chunk = reader.poll(Duration::from_millis(500))?;
-        for record in chunk.records.iter().filter(|one| ends.get(&one.source).is_some_and(|(_, end)| one.offset < *end))
-        {
-            work(record)?;
-        }
-        let at: BTreeMap<_, _> = reader.positions().into_iter().collect();
-        let left = length(&at);
-        progress(all.saturating_sub(left), all);
-        if left == 0 || chunk.at_end {
-            return Ok(true);
+        let all = length(&began);
+        loop {
+            let chunk = reader.poll(Duration::from_millis(500))?;
+            for record in
+                chunk.records.iter().filter(|one| ends.get(&one.source).is_some_and(|(_, end)| one.offset < *end))
+            {
+                work(record)?;
+            }
+            let at: BTreeMap<_, _> = reader.positions().into_iter().collect();
+            let left = length(&at);
+            progress(all.saturating_sub(left), all);
+            if left == 0 || chunk.at_end {
+                return Ok(true);
+            }
         }
     }
 }

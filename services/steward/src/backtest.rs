@@ -7,7 +7,7 @@ use broker::Weather;
 use contract::{Contract, RuleId};
 
 use crate::Steward;
-use crate::audit::{Judge, Span, each};
+use crate::audit::{Judge, Span, TopicSpan};
 use crate::topics;
 
 /// Records looked at, over all partitions.
@@ -30,19 +30,20 @@ impl Steward {
         let mut before = Judge::new(&*self.registry, old, &topics::product(&self.names, old));
         let mut after = Judge::new(&*self.registry, new, &topics::product(&self.names, new));
         let mut test = BackTest::default();
-        let there =
-            each(&*self.broker, &topics::inbox(&self.names, new), Span::Last(LATEST), &mut |_, _| {}, &mut |record| {
-                test.of += 1;
-                let (was, is) = (before.judge(record)?, after.judge(record)?);
-                if before.rules(&was).is_empty() {
-                    let broken = after.rules(&is);
-                    test.held_back += u64::from(!broken.is_empty());
-                    for rule in broken {
-                        *test.rules.entry(rule.clone()).or_default() += 1;
-                    }
+        let topic = topics::inbox(&self.names, new);
+        let source = TopicSpan { broker: &*self.broker, topic: &topic, span: Span::Last(LATEST) };
+        let there = source.read(&mut |_, _| {}, &mut |record| {
+            test.of += 1;
+            let (was, is) = (before.judge(record)?, after.judge(record)?);
+            if before.rules(&was).is_empty() {
+                let broken = after.rules(&is);
+                test.held_back += u64::from(!broken.is_empty());
+                for rule in broken {
+                    *test.rules.entry(rule.clone()).or_default() += 1;
                 }
-                Ok(())
-            })?;
+            }
+            Ok(())
+        })?;
         Ok(there.then_some(test))
     }
 }

@@ -5,7 +5,7 @@
 //! Every step can be done again: an apply that was cut off is finished by the next one. Decisions are
 //! written under one transactional id, after reading the catalog behind its fence, so that two stewards at
 //! once cannot both win. Judges records only to say what a contract
-//! would do to them ([`Steward::audit`], and the back-test of a plan); knows nothing of HTTP.
+//! would do to them ([`audit()`], and the back-test of a plan); knows nothing of HTTP.
 
 mod apply;
 mod audit;
@@ -25,7 +25,7 @@ use broker::{AdminError, Broker, Isolation, Position, Registry, Weather};
 use schemas::{Catalog, CatalogError, Codec, Names, Partition, ProductId, TopicPartition, Version};
 
 pub use apply::{Applied, ApplyOptions, Pending, Say};
-pub use audit::{Audit, Broken, Example, Span};
+pub use audit::{Audit, Broken, Example, Span, TopicSpan, audit};
 pub use backtest::BackTest;
 pub use evolution::{Change, Effect, judge as judge_evolution};
 pub use plan::{Action, Plan, ProductPlan, Registration};

@@ -290,18 +290,26 @@ pub(crate) struct CheckArgs {
     /// The records of a topic, any topic; it is only read: no group is joined, nothing is committed
     #[arg(long, conflicts_with_all = ["file", "format", "nulls"])]
     pub(crate) topic: Option<String>,
-    /// Of a topic, only the records of so long: 30m, 12h, 1d
-    #[arg(long, value_name = "TIME", requires = "topic", conflicts_with = "last", value_parser = parse_age)]
-    pub(crate) since: Option<Duration>,
-    /// Of a topic, only what has the latest N offsets
-    #[arg(long, value_name = "N", requires = "topic")]
-    pub(crate) last: Option<u64>,
+    /// Which records of a topic.
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
     /// Their format; by default what the file's name ends in
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,
     /// Text that stands for null in CSV; may be given several times
     #[arg(long = "null", value_name = "TOKEN")]
     pub(crate) nulls: Vec<String>,
+}
+
+/// Which records of a topic are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct SpanArgs {
+    /// Of a topic, only the records of so long: 30m, 12h, 1d
+    #[arg(long, value_name = "TIME", conflicts_with = "last", value_parser = parse_age)]
+    pub(crate) since: Option<Duration>,
+    /// Of a topic, only what has the latest N offsets
+    #[arg(long, value_name = "N")]
+    pub(crate) last: Option<u64>,
 }
 
 /// `weir product …`.

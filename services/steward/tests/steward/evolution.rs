@@ -1,7 +1,7 @@
 //! Who is hurt by a change decides what it takes: a major, a minor, or a reason.
 
 use schemas::ProductId;
-use steward::{Effect, Span, StewardError};
+use steward::{Effect, Span, StewardError, TopicSpan};
 
 use crate::world::{Draft, World, carry_out, readings};
 
@@ -99,10 +99,14 @@ fn tightening_takes_a_minor_and_says_what_it_would_have_held_back() {
     let rules: Vec<_> = test.rules.iter().map(|(rule, records)| (rule.as_str(), *records)).collect();
     assert_eq!(rules, [("value:minimum", 3)]);
     let topic = schemas::Topic::existing("inbox.meter.readings.v1");
-    let audit = world.steward("a").audit(&plan.products[0].contract, &topic, Span::All, &mut |_, _| {}).unwrap();
+    let audit = |span| {
+        let source = TopicSpan { broker: &*world.broker, topic: &topic, span };
+        let product = schemas::Topic::existing("meter.readings.v1");
+        steward::audit(&source, &*world.registry, &plan.products[0].contract, &product, &mut |_, _| {}).unwrap()
+    };
+    let (last, audit) = (audit(Span::Last(8)), audit(Span::All));
     assert_eq!((audit.records, audit.held_back), (10, 4));
     assert_eq!(audit.broken.values().map(|broken| broken.records).sum::<u64>(), 4);
-    let last = world.steward("a").audit(&plan.products[0].contract, &topic, Span::Last(8), &mut |_, _| {}).unwrap();
     assert!((1..=8).contains(&last.records), "{}", last.records);
     carry_out(&world.steward("a"), &plan, None).unwrap();
     assert_eq!(world.version("meter.readings"), "1.1.0");

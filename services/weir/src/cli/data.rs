@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::FileFormat;
+use super::{FileFormat, SpanArgs};
 
 /// `weir init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// The data; - reads standard input
+    /// The data: a file, - for standard input, or topic:NAME, which is only read
     #[arg(long, value_name = "FILE")]
     pub(crate) from: PathBuf,
+    /// Which records of a topic.
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
     /// The product that it shall be: domain.name
     #[arg(long, value_name = "DOMAIN.NAME")]
     pub(crate) product: String,
@@ -32,9 +35,12 @@ pub(crate) struct InitArgs {
 /// `weir profile`.
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
-    /// The data; - reads standard input
+    /// The data: a file, - for standard input, or topic:NAME, which is only read
     #[arg(value_name = "FILE")]
     pub(crate) from: PathBuf,
+    /// Which records of a topic.
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
     /// Write a page of HTML
     #[arg(long)]
     pub(crate) html: bool,

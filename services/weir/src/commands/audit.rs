@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use contract::Contract;
 use contract::program::sketch::{Distinct, Histogram};
-use indicatif::{ProgressBar, ProgressStyle};
-use schemas::{FieldQuality, Timestamp, Topic};
+use schemas::{Companion, FieldQuality, Topic};
 use serde_json::{Value, json};
-use steward::{Audit, Span};
+use steward::{Audit, TopicSpan};
 
-use super::backbone::{Backbone, failed};
+use super::backbone::failed;
 use super::produce::thousands;
 use super::shown::time;
+use super::topic;
 use crate::cli::CheckArgs;
+use crate::connect::Connections;
 use crate::output::{Format, Rows};
 use crate::{CliError, Global, Outcome};
 
@@ -23,19 +24,12 @@ const HOUR_MS: f64 = 3_600_000.0;
 /// Judges the records of the topic that the arguments name.
 pub(crate) fn run(global: &Global, args: &CheckArgs, contract: &Arc<Contract>) -> Result<Outcome, CliError> {
     let topic = Topic::existing(args.topic.as_deref().unwrap_or_default());
-    let span = match (args.since, args.last) {
-        (Some(since), _) => {
-            let ago = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-            Span::Since(Timestamp(Timestamp::now().0.saturating_sub(ago)))
-        }
-        (None, Some(last)) => Span::Last(last),
-        (None, None) => Span::All,
-    };
-    let backbone = Backbone::connect(global)?;
-    let style = ProgressStyle::with_template("{spinner} {msg} {human_pos} of {human_len} {eta} left");
-    let bar = ProgressBar::new(0).with_message("judging");
-    let bar = if let Ok(style) = style { bar.with_style(style) } else { bar };
-    let audit = backbone.steward().audit(contract, &topic, span, &mut |read, of| {
+    let connections = Connections::new(&global.settings)?;
+    let (broker, registry) = (connections.broker()?, connections.registry()?);
+    let source = TopicSpan { broker: &*broker, topic: &topic, span: topic::span(&args.span) };
+    let product = global.names.topic(Companion::Product, &contract.product, contract.version.major());
+    let bar = topic::progress("judging");
+    let audit = steward::audit(&source, &*registry, contract, &product, &mut |read, of| {
         bar.set_length(of);
         bar.set_position(read);
     });

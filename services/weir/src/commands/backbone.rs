@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Chunk, Isolation, Lookup, Position, Registry, Weather};
+use broker::{Broker, Chunk, Isolation, Position, Registry};
 use schemas::{
     BackboneSchema, Catalog, Codec, LineageEvent, Major, MajorState, Names, Partition, ProductId, ProductState, Topic,
     TopicPartition,
@@ -103,14 +103,6 @@ impl Backbone {
                 take(self.codec.decode(BackboneSchema::Lineage, &value).map_err(failed)?);
             }
             Ok(true)
-        })
-    }
-
-    /// The text of a schema.
-    pub(crate) fn schema(&self, id: schemas::SchemaId) -> Result<Option<Arc<str>>, Weather> {
-        Ok(match self.registry.schema(id)? {
-            Lookup::Avro(text) => Some(text),
-            _ => None,
         })
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::audit;
 use super::backbone::failed;
+use super::topic;
 use super::validate::load_whole;
 use crate::cli::CheckArgs;
 use crate::output::{Format, List, printable};
@@ -21,6 +22,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Outcome, CliError
     let contract = loaded.contracts.into_iter().next().map(|sourced| sourced.contract);
     let contract = contract.ok_or_else(|| CliError::Usage(format!("{} holds no contract", args.contract.display())))?;
     let Some(file) = &args.file else { return audit::run(global, args, &contract) };
+    topic::only_of_topics(&args.span)?;
     let rows = open(file, args.format, &args.nulls, &contract)?;
     let mut judge = Judge::new(&contract)?;
     let (mut records, mut bad) = (0_u64, 0_u64);

@@ -26,7 +26,7 @@ pub(crate) fn run(global: &Global, args: &ConsumeArgs) -> Result<Outcome, CliErr
         partitions.iter().map(|partition| (partition.clone(), within(position, &now, partition))).collect();
     let ends = if args.until == Some(Until::End) { now } else { BTreeMap::new() };
     let mut reader = backbone.broker.reader(&from, Isolation::Committed)?;
-    let mut decoder = Decoder::new(&backbone);
+    let mut decoder = Decoder::new(&*backbone.registry);
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut list = List::new(global.out);
     while left > 0 {

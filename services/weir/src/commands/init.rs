@@ -9,23 +9,18 @@ use serde_json::json;
 
 use super::backbone::failed;
 use super::progress::FileBar;
-use crate::cli::InitArgs;
+use super::topic;
+use crate::cli::{InitArgs, SpanArgs};
 use crate::output::{Format, printable};
 use crate::{CliError, Global, Outcome};
 
-/// Where data comes from.
-enum Origin<'a> {
-    File(&'a Path),
-}
-
-impl<'a> Origin<'a> {
-    fn of(args: &'a InitArgs) -> Self {
-        Self::File(&args.from)
-    }
-
-    fn open(&self) -> Result<files::Input, CliError> {
-        match self {
-            Self::File(path) => files::Input::new(path).map_err(failed),
+/// Opens what data is drafted from.
+pub(crate) fn open(global: &Global, from: &Path, span: &SpanArgs) -> Result<files::Input, CliError> {
+    match topic::named(from) {
+        Some(topic) => topic::spooled(global, &topic, span),
+        None => {
+            topic::only_of_topics(span)?;
+            files::Input::new(from).map_err(failed)
         }
     }
 }
@@ -40,7 +35,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Outcome, CliError>
     if !args.force {
         refuse_existing(&[&contract, &schema])?;
     }
-    let input = Origin::of(args).open()?;
+    let input = open(global, &args.from, &args.span)?;
     let hints = args.dialect.hints();
     let request = Request { product: &product, owner: args.owner.as_deref(), hints: &hints };
     let mut bar = FileBar::new(input.size());

@@ -17,4 +17,5 @@ pub(crate) mod profile;
 pub(crate) mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod shown;
+pub(crate) mod topic;
 pub(crate) mod validate;

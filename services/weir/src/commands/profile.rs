@@ -4,6 +4,7 @@ use files::draft::{self, FieldProfile, Profile};
 use serde_json::{Value, json};
 
 use super::backbone::failed;
+use super::init;
 use super::progress::FileBar;
 use crate::cli::ProfileArgs;
 use crate::output::{Format, Rows, printable};
@@ -16,7 +17,7 @@ const MAX_VALUE: usize = 24;
 
 /// Profiles.
 pub(crate) fn run(global: &Global, args: &ProfileArgs) -> Result<Outcome, CliError> {
-    let input = files::Input::new(&args.from).map_err(failed)?;
+    let input = init::open(global, &args.from, &args.span)?;
     let mut bar = FileBar::new(input.size());
     let profile = draft::profile(&input, &args.dialect.hints(), &mut |bytes, _| bar.at("reading", bytes));
     bar.end();

@@ -87,7 +87,7 @@ fn without_indices(path: &str) -> String {
 pub(crate) fn show(global: &Global, product: &str, at: Option<(i32, i64)>, count: u64) -> Result<Outcome, CliError> {
     let backbone = Backbone::connect(global)?;
     let (_, major) = backbone.product(product)?;
-    let mut decoder = Decoder::new(&backbone);
+    let mut decoder = Decoder::new(&*backbone.registry);
     let records = match at {
         Some((partition, offset)) => {
             let partition = TopicPartition::new(major.quarantine.clone(), Partition(partition));

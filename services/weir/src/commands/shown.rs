@@ -3,31 +3,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use broker::OwnedRecord;
+use broker::{Lookup, OwnedRecord, Registry, Weather};
 use contract::avro::{Schema, render};
 use schemas::{Frame, SchemaId};
 use serde_json::{Value, json};
 
-use super::backbone::Backbone;
-use crate::CliError;
-
 /// Decodes values with the schemas they were written with.
 pub(crate) struct Decoder<'a> {
-    backbone: &'a Backbone,
+    registry: &'a dyn Registry,
     known: HashMap<SchemaId, Option<Arc<Schema>>>,
 }
 
 impl<'a> Decoder<'a> {
-    pub(crate) fn new(backbone: &'a Backbone) -> Self {
-        Self { backbone, known: HashMap::new() }
+    pub(crate) fn new(registry: &'a dyn Registry) -> Self {
+        Self { registry, known: HashMap::new() }
     }
 
     /// The value of a record: its fields, or why they cannot be read.
-    pub(crate) fn value(&mut self, bytes: Option<&[u8]>) -> Result<Result<Value, String>, CliError> {
+    pub(crate) fn value(&mut self, bytes: Option<&[u8]>) -> Result<Result<Value, String>, Weather> {
         let Some(bytes) = bytes else { return Ok(Ok(Value::Null)) };
         let Ok(framed) = Frame::parse(bytes) else { return Ok(Err("not in the Confluent wire format".to_owned())) };
         if !self.known.contains_key(&framed.schema) {
-            let parsed = self.backbone.schema(framed.schema)?.and_then(|text| Schema::parse(&text).ok()).map(Arc::new);
+            let parsed = match self.registry.schema(framed.schema)? {
+                Lookup::Avro(text) => Schema::parse(&text).ok().map(Arc::new),
+                _ => None,
+            };
             self.known.insert(framed.schema, parsed);
         }
         Ok(match self.known.get(&framed.schema) {
