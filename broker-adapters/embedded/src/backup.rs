@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::broker::Shared;
 use crate::directory::{Directory, DirectoryError};
+use crate::shared::Shared;
 
 /// A broker answers within this, or something is wrong with it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -138,7 +138,7 @@ fn link(shared: &Arc<Shared>, links: &Path) -> io::Result<()> {
     let data = shared.directory.path();
     fs::create_dir(links)?;
     // The journal first: what it says of a log, the log already has.
-    let journal = shared.memory.journal.len();
+    let journal = shared.remembered.journal.len();
     let mut files = list(data)?;
     let mut text = String::new();
     for (file, length) in &mut files {

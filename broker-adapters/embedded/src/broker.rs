@@ -3,22 +3,24 @@
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::backup;
 use crate::clock;
 use crate::directory::{Directory, DirectoryError};
+use crate::flush::Flusher;
 use crate::groups::{GroupEvent, GroupSettings, GroupStore, Groups};
 use crate::journal::Journal;
 use crate::log::{LogError, Marker};
 use crate::net;
+use crate::remembered::{Entry, Found, Remembered};
 use crate::settings::{Flush, Settings};
-use crate::topics::{ChangeStore, Room, TopicChange, Topics};
+use crate::shared::Shared;
+use crate::topics::{Room, Topics};
 use crate::transactions::{Producer, Reach, Transaction, Transactions};
-use crate::upkeep::{self, Flusher};
+use crate::upkeep;
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -42,31 +44,9 @@ pub enum OpenError {
     },
 }
 
-/// What the journal keeps.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Entry {
-    Topic(TopicChange),
-    Group(GroupEvent),
-    Transaction(Transaction),
-    TransactionForgotten(String),
-    /// Producer ids below this are given out.
-    ProducerIds(i64),
-}
-
 /// A broker that has its data directory and serves nobody yet.
 pub struct Broker {
     shared: Arc<Shared>,
-}
-
-/// What every connection needs.
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) directory: Directory,
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) topics: Arc<Topics>,
-    pub(crate) groups: Arc<Groups>,
-    pub(crate) transactions: Transactions,
-    pub(crate) flusher: Arc<Flusher>,
 }
 
 impl Broker {
@@ -97,12 +77,12 @@ impl Broker {
         let (topics, notes) = Topics::open(directory.path(), room, found.topics)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         let topics = Arc::new(topics);
-        let memory = Arc::new(Memory::new(journal, found.producer_ids));
-        let groups = open_groups(&settings, &memory, &topics, found.groups);
+        let remembered = Arc::new(Remembered::new(journal, found.producer_ids));
+        let groups = open_groups(&settings, &remembered, &topics, found.groups);
         let flusher = Arc::new(Flusher::new(settings.flush));
         let reach = TransactionReach {
             flusher: Arc::clone(&flusher),
-            memory: Arc::clone(&memory),
+            remembered: Arc::clone(&remembered),
             topics: Arc::clone(&topics),
             groups: Arc::clone(&groups),
         };
@@ -113,7 +93,7 @@ impl Broker {
         }
         // What was decided and not carried out when the broker ended, is carried out before anybody asks.
         transactions.tick(clock::now());
-        Ok(Self { shared: Arc::new(Shared { settings, directory, memory, topics, groups, transactions, flusher }) })
+        Ok(Self { shared: Arc::new(Shared { settings, directory, remembered, topics, groups, transactions, flusher }) })
     }
 
     /// What power loss may take, for the log line of the start.
@@ -138,120 +118,21 @@ impl Broker {
     }
 }
 
-impl Shared {
-    fn close(&self) -> io::Result<()> {
-        self.memory.journal.flush()?;
-        for topic in self.topics.all() {
-            for partition in &topic.partitions {
-                partition.log().close()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the journal anew when most of it is history.
-    pub(crate) fn tidy_journal(&self) -> io::Result<()> {
-        if !self.memory.journal.wants_rewrite() {
-            return Ok(());
-        }
-        self.memory.journal.rewrite(|| {
-            let mut entries = vec![Entry::ProducerIds(self.memory.producer_ids().reserved)];
-            entries.extend(self.topics.snapshot().into_iter().map(Entry::Topic));
-            entries.extend(self.groups.snapshot().into_iter().map(Entry::Group));
-            entries.extend(self.transactions.snapshot().into_iter().map(Entry::Transaction));
-            entries
-        })
-    }
-}
-
-/// What the journal says, sorted.
-#[derive(Default)]
-struct Found {
-    topics: Vec<TopicChange>,
-    groups: Vec<GroupEvent>,
-    transactions: Vec<(String, Option<Transaction>)>,
-    producer_ids: i64,
-}
-
-impl Found {
-    fn take(&mut self, entry: Entry) {
-        match entry {
-            Entry::Topic(change) => self.topics.push(change),
-            Entry::Group(event) => self.groups.push(event),
-            Entry::Transaction(transaction) => {
-                self.transactions.push((transaction.transactional_id.clone(), Some(transaction)));
-            }
-            Entry::TransactionForgotten(id) => self.transactions.push((id, None)),
-            Entry::ProducerIds(next) => self.producer_ids = self.producer_ids.max(next),
-        }
-    }
-}
-
 fn open_groups(
     settings: &Settings,
-    memory: &Arc<Memory>,
+    remembered: &Arc<Remembered>,
     topics: &Arc<Topics>,
     events: Vec<GroupEvent>,
 ) -> Arc<Groups> {
     let delay = i32::try_from(settings.initial_rebalance_delay.as_millis()).unwrap_or(i32::MAX);
     let group_settings = GroupSettings { initial_rebalance_delay_ms: delay, ..GroupSettings::default() };
-    let store: Arc<dyn GroupStore> = Arc::clone(memory) as Arc<dyn GroupStore>;
+    let store: Arc<dyn GroupStore> = Arc::clone(remembered) as Arc<dyn GroupStore>;
     let groups = Groups::new(group_settings, store, Arc::clone(topics) as Arc<dyn crate::groups::Partitions>);
     for event in events {
         groups.replay(event);
     }
     groups.start(clock::now());
     Arc::new(groups)
-}
-
-/// The journal, and the producer ids that it keeps.
-pub(crate) struct Memory {
-    pub(crate) journal: Journal,
-    producer_ids: Mutex<ProducerIds>,
-}
-
-/// Producer ids that are next to be given out, up to where the journal says that they are.
-#[derive(Clone, Copy)]
-struct ProducerIds {
-    next: i64,
-    reserved: i64,
-}
-
-/// Producer ids are taken from the journal in blocks, as Kafka's controller gives them out.
-const PRODUCER_IDS: i64 = 1000;
-
-impl Memory {
-    fn new(journal: Journal, reserved: i64) -> Self {
-        Self { journal, producer_ids: Mutex::new(ProducerIds { next: reserved, reserved }) }
-    }
-
-    fn producer_ids(&self) -> ProducerIds {
-        *self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn new_producer_id(&self) -> io::Result<i64> {
-        let mut ids = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
-        if ids.next >= ids.reserved {
-            let reserved = ids.next + PRODUCER_IDS;
-            self.journal.append(&[Entry::ProducerIds(reserved)])?;
-            ids.reserved = reserved;
-        }
-        ids.next += 1;
-        Ok(ids.next - 1)
-    }
-}
-
-impl ChangeStore for Memory {
-    fn remember(&self, change: TopicChange) -> io::Result<()> {
-        self.journal.append(&[Entry::Topic(change)])
-    }
-}
-
-impl GroupStore for Memory {
-    fn record(&self, events: &[GroupEvent]) -> io::Result<()> {
-        let entries: Vec<Entry> = events.iter().cloned().map(Entry::Group).collect();
-        self.journal.append(&entries)
-    }
 }
 
 impl crate::groups::Partitions for Topics {
@@ -266,22 +147,22 @@ impl crate::groups::Partitions for Topics {
 
 struct TransactionReach {
     flusher: Arc<Flusher>,
-    memory: Arc<Memory>,
+    remembered: Arc<Remembered>,
     topics: Arc<Topics>,
     groups: Arc<Groups>,
 }
 
 impl Reach for TransactionReach {
     fn remember(&self, transaction: &Transaction) -> io::Result<()> {
-        self.memory.journal.append(&[Entry::Transaction(transaction.clone())])
+        self.remembered.journal.append(&[Entry::Transaction(transaction.clone())])
     }
 
     fn forget(&self, transactional_id: &str) -> io::Result<()> {
-        self.memory.journal.append(&[Entry::TransactionForgotten(transactional_id.to_owned())])
+        self.remembered.journal.append(&[Entry::TransactionForgotten(transactional_id.to_owned())])
     }
 
     fn new_producer_id(&self) -> io::Result<i64> {
-        self.memory.new_producer_id()
+        self.remembered.new_producer_id()
     }
 
     fn mark(&self, topic: &str, partition: i32, producer: Producer, marker: Marker) -> io::Result<()> {
@@ -310,6 +191,7 @@ impl Reach for TransactionReach {
 mod tests {
     use super::*;
     use crate::configs::Overrides;
+    use crate::remembered::PRODUCER_IDS;
     use crate::topics::Wanted;
 
     fn open(place: &std::path::Path) -> Broker {
@@ -323,7 +205,7 @@ mod tests {
         for _ in 0..3 {
             let broker = open(place.path());
             for _ in 0..PRODUCER_IDS + 5 {
-                let id = broker.shared.memory.new_producer_id().unwrap();
+                let id = broker.shared.remembered.new_producer_id().unwrap();
                 assert!(id > last, "{id} after {last}");
                 last = id;
             }
@@ -336,14 +218,14 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (long, settings) = ("x".repeat(249), Overrides::from([("retention.ms".to_owned(), "5000".to_owned())]));
         let broker = open(place.path());
-        let (topics, memory) = (&broker.shared.topics, broker.shared.memory.as_ref());
+        let (topics, remembered) = (&broker.shared.topics, broker.shared.remembered.as_ref());
         for (name, partitions) in [("kept", 3), (long.as_str(), 1)] {
             let wanted = Wanted { name: name.to_owned(), partitions, configs: settings.clone() };
-            topics.create(wanted, false, memory).unwrap();
+            topics.create(wanted, false, remembered).unwrap();
         }
-        topics.grow("kept", 5, false, memory).unwrap();
+        topics.grow("kept", 5, false, remembered).unwrap();
         let id = topics.get("kept").unwrap().id;
-        topics.delete(&topics.get(&long).unwrap(), memory).unwrap();
+        topics.delete(&topics.get(&long).unwrap(), remembered).unwrap();
         drop(broker);
         let again = open(place.path());
         let all = again.shared.topics.all();

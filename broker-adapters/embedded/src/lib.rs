@@ -11,9 +11,10 @@
 //! | [`groups`] | classic consumer groups and their committed offsets |
 //! | `transactions` | who may write under a transactional id, and how its transactions end |
 //! | `topics` | which topics there are, their partitions and settings |
-//! | `journal` | what must be remembered beside the logs, in one file |
+//! | `journal`, `remembered` | what must be remembered beside the logs, in one file |
+//! | `flush` | when the disk keeps what was written |
 //! | `api` | one answer for every request |
-//! | `net` | frames, connections, bounds |
+//! | `net`, `memory` | frames, connections, bounds |
 //!
 //! Not spoken yet, and therefore not advertised: SASL, TLS and ACLs (`net` is where a connection would be
 //! authenticated, `api::answer` where a principal would be asked for its rights), the consumer groups of KIP-848
@@ -28,10 +29,14 @@ mod broker;
 mod clock;
 mod configs;
 mod directory;
+mod flush;
 mod journal;
+mod memory;
 mod net;
 mod partition;
+mod remembered;
 mod settings;
+mod shared;
 mod telemetry;
 mod topics;
 mod transactions;

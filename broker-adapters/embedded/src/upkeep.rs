@@ -1,16 +1,14 @@
-//! What the broker does without being asked: flushes, ends what is overdue, removes and compacts what is old.
+//! What the broker does without being asked: has flushes made, ends what is overdue, removes and compacts what is old.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::broker::Shared;
 use crate::clock;
 use crate::partition::Partition;
-use crate::settings::Flush;
+use crate::shared::Shared;
 
 /// Between two looks at the deadlines of groups.
 const GROUPS_EVERY: Duration = Duration::from_millis(50);
@@ -19,77 +17,10 @@ const TRANSACTIONS_EVERY: Duration = Duration::from_millis(500);
 /// Between two looks for what retention removes and compaction cleans, one partition after the other.
 const LOGS_EVERY: Duration = Duration::from_secs(2);
 
-/// Has the disk keep what was written, for many requests at once.
-pub(crate) struct Flusher {
-    flush: Flush,
-    dirty: Mutex<Vec<Arc<Partition>>>,
-    /// Somebody waits.
-    wanted: Notify,
-    /// Flushes that are begun and those that are done.
-    begun: Mutex<u64>,
-    done: watch::Sender<u64>,
-}
-
-impl Flusher {
-    pub(crate) fn new(flush: Flush) -> Self {
-        Self {
-            flush,
-            dirty: Mutex::default(),
-            wanted: Notify::new(),
-            begun: Mutex::default(),
-            done: watch::Sender::new(0),
-        }
-    }
-
-    /// Something was written to this partition.
-    pub(crate) fn written(&self, partition: &Arc<Partition>) {
-        if self.flush == Flush::Os || partition.mark_dirty() {
-            return;
-        }
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(partition));
-    }
-
-    /// With [`Flush::Always`], returns when the disk keeps all that was written before the call.
-    pub(crate) async fn kept(&self) {
-        if self.flush != Flush::Always {
-            return;
-        }
-        let next = *self.begun.lock().unwrap_or_else(PoisonError::into_inner) + 1;
-        let mut done = self.done.subscribe();
-        self.wanted.notify_one();
-        let _the_broker_ends = done.wait_for(|done| *done >= next).await;
-    }
-
-    async fn run(&self, shared: &Arc<Shared>) -> io::Result<()> {
-        loop {
-            match self.flush {
-                Flush::Always => self.wanted.notified().await,
-                Flush::Interval(every) => sleep(every).await,
-                Flush::Os => std::future::pending().await,
-            }
-            let number = {
-                let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-                *begun += 1;
-                *begun
-            };
-            let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
-            let shared = Arc::clone(shared);
-            let flush = move || {
-                for partition in dirty {
-                    partition.flush()?;
-                }
-                shared.memory.journal.flush()
-            };
-            blocking(flush).await?;
-            self.done.send_replace(number);
-        }
-    }
-}
-
 /// Runs until the disk fails.
 pub(crate) async fn run(shared: Arc<Shared>) -> io::Result<()> {
     tokio::select! {
-        failed = shared.flusher.run(&shared) => failed,
+        failed = shared.flusher.run(&shared.remembered) => failed,
         () = every(GROUPS_EVERY, || shared.groups.tick(clock::now())) => Ok(()),
         () = transactions(&shared) => Ok(()),
         failed = logs(&shared) => failed,

@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::broker::Entry;
 use crate::directory::{Directory, DirectoryError};
 use crate::journal;
 use crate::log::{self, LogError};
+use crate::remembered::Entry;
 use crate::topics;
 
 /// Why a data directory cannot be checked.

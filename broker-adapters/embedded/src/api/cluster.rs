@@ -29,9 +29,9 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{VERSIONS, text, topic_name};
-use crate::broker::Shared;
 use crate::configs::Overrides;
 use crate::partition::LEADER_EPOCH;
+use crate::shared::Shared;
 use crate::topics::{self, Topic, Wanted};
 
 /// The number of the one node.
@@ -101,7 +101,7 @@ pub(super) fn metadata(shared: &Arc<Shared>, request: MetadataRequest, version: 
 /// Makes a topic that a client asked for by name.
 fn made(shared: &Arc<Shared>, name: &str) -> Result<Arc<Topic>, ResponseError> {
     let wanted = Wanted { name: name.to_owned(), partitions: shared.settings.partitions, configs: Overrides::new() };
-    match shared.topics.create(wanted, false, shared.memory.as_ref()) {
+    match shared.topics.create(wanted, false, shared.remembered.as_ref()) {
         Ok(topic) => Ok(topic),
         // Two clients asked at once.
         Err(refused) if refused.error == ResponseError::TopicAlreadyExists => {

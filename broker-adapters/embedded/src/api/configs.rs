@@ -17,8 +17,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{cluster, text};
-use crate::broker::Shared;
 use crate::configs::{self, Definition, Kind, Overrides};
+use crate::shared::Shared;
 use crate::topics::{Refused, refused};
 
 /// `ConfigResource.Type`.
@@ -214,10 +214,10 @@ fn change(
     change: impl FnOnce(&Overrides) -> Result<Overrides, Refused>,
 ) -> Result<(), Refused> {
     match resource {
-        TOPIC => shared.topics.configure(name, change, dry, shared.memory.as_ref()),
+        TOPIC => shared.topics.configure(name, change, dry, shared.remembered.as_ref()),
         BROKER => {
             is_this_broker(name)?;
-            shared.topics.configure_broker(change, dry, shared.memory.as_ref())
+            shared.topics.configure_broker(change, dry, shared.remembered.as_ref())
         }
         other => Err(refused(
             ResponseError::InvalidRequest,

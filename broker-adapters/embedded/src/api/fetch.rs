@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::Reply;
-use crate::broker::Shared;
 use crate::log::{Isolation, Read, ReadError};
-use crate::net::{Memory, Permit};
+use crate::memory::{Memory, Permit};
 use crate::partition::{LEADER_EPOCH, Partition};
+use crate::shared::Shared;
 use crate::telemetry;
 
 /// From this version on topics are named by their ids (KIP-516).

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use kafka_protocol::messages::{RequestKind, ResponseKind};
 
 use super::Client;
-use crate::broker::Shared;
 use crate::clock;
 use crate::groups::{self, Reply};
+use crate::shared::Shared;
 
 /// Without ACLs everybody may read, delete and describe a group (bits of `AclOperation`), as Kafka answers.
 const ALL_OF_GROUP: i32 = 0b1_0100_1000;

@@ -9,6 +9,7 @@ mod fetch;
 mod groups;
 mod offsets;
 mod produce;
+mod shape;
 mod topics;
 mod transactions;
 
@@ -20,8 +21,8 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind, ResponseHeader, ResponseKind, TopicName};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-use crate::broker::Shared;
-use crate::net::{Memory, Permit};
+use crate::memory::{Memory, Permit};
+use crate::shared::Shared;
 use crate::telemetry;
 
 /// Bytes that an answer without records usually fits into.
@@ -145,7 +146,7 @@ pub(crate) async fn answer(
     }
     let timer = telemetry::request(api);
     let malformed = |why: String| Unanswered::Malformed { api, version, why };
-    crate::net::shape::check(api, version, &request).map_err(|why| malformed(why.to_owned()))?;
+    shape::check(api, version, &request).map_err(|why| malformed(why.to_owned()))?;
     let header = RequestHeader::decode(&mut request, api.request_header_version(version));
     let header = header.map_err(|error| malformed(error.to_string()))?;
     let body = RequestKind::decode(api, &mut request, version).map_err(|error| malformed(format!("{error:#}")))?;

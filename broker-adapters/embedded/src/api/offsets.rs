@@ -12,10 +12,10 @@ use kafka_protocol::messages::{
 };
 
 use super::fetch;
-use crate::broker::Shared;
 use crate::configs;
 use crate::log::{Cleanup, DeleteError, Isolation, Log, ReadError};
 use crate::partition::{LEADER_EPOCH, Partition};
+use crate::shared::Shared;
 use crate::topics::Topic;
 
 /// The times that are questions of their own (`ListOffsetsRequest`), and the versions that know them.

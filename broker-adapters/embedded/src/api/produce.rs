@@ -11,10 +11,10 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, ResponseKind};
 
 use super::text;
-use crate::broker::Shared;
 use crate::clock;
 use crate::log::{AppendError, Appended, BatchHeader};
 use crate::partition::Partition;
+use crate::shared::Shared;
 use crate::telemetry;
 use crate::topics::Topic;
 use crate::transactions::Producer;

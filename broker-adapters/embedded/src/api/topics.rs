@@ -14,8 +14,8 @@ use kafka_protocol::messages::{
 };
 
 use super::{configs, text, topic_name};
-use crate::broker::Shared;
 use crate::configs::Overrides;
+use crate::shared::Shared;
 use crate::topics::{Refused, Topic, Wanted, refused};
 
 /// From this version on an answer says the topic's id, size and settings.
@@ -56,7 +56,7 @@ fn create_one(shared: &Arc<Shared>, topic: CreatableTopic, dry: bool) -> Result<
         overrides.insert(name, value.to_string());
     }
     let wanted = Wanted { name: topic.name.to_string(), partitions, configs: overrides };
-    shared.topics.create(wanted, dry, shared.memory.as_ref()).map(|topic| (topic, partitions))
+    shared.topics.create(wanted, dry, shared.remembered.as_ref()).map(|topic| (topic, partitions))
 }
 
 /// How many partitions are asked for, by number or by a list of who keeps them: this broker, once.
@@ -128,7 +128,7 @@ pub(super) fn delete(shared: &Arc<Shared>, request: DeleteTopicsRequest, version
             result.topic_id = topic.as_ref().map_or(asked.topic_id, |topic| topic.id);
         }
         let deleted = topic.ok_or_else(|| refused(missing, missing.to_string())).and_then(|topic| {
-            shared.topics.delete(&topic, shared.memory.as_ref())?;
+            shared.topics.delete(&topic, shared.remembered.as_ref())?;
             if let Err(error) = shared.groups.topic_deleted(&topic.name) {
                 tracing::warn!(topic = topic.name, %error, "cannot forget the offsets of a deleted topic");
             }
@@ -153,7 +153,7 @@ pub(super) fn create_partitions(shared: &Arc<Shared>, request: CreatePartitionsR
         let grown = if elsewhere {
             Err(refused(ResponseError::InvalidReplicaAssignment, "The only copy of a partition is on broker 1."))
         } else {
-            shared.topics.grow(&asked.name, asked.count, request.validate_only, shared.memory.as_ref())
+            shared.topics.grow(&asked.name, asked.count, request.validate_only, shared.remembered.as_ref())
         };
         response.results.push(match grown {
             Ok(()) => result,

@@ -20,9 +20,9 @@ use kafka_protocol::messages::{
 };
 
 use super::{code, text, topic_name};
-use crate::broker::Shared;
 use crate::clock;
 use crate::log::Marker;
+use crate::shared::Shared;
 use crate::transactions::{Producer, State, Transaction, partitions};
 
 pub(super) fn init_producer_id(

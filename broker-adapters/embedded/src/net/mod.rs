@@ -3,7 +3,6 @@
 //! It knows frames and bounds, and nothing of what is in them.
 
 mod frame;
-pub(crate) mod shape;
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{self, Client};
-use crate::broker::Shared;
+use crate::memory::{LOOK, Memory, Pace};
+use crate::shared::Shared;
 use crate::telemetry;
-
-pub(crate) use frame::{Memory, Permit};
 
 /// An answer is handed to the socket in pieces of this size, each within the time for transfers.
 const PIECE: usize = 256 * 1024;
@@ -97,9 +95,9 @@ async fn send(
     memory: &Memory,
 ) -> io::Result<()> {
     for mut piece in answers.chunks(PIECE) {
-        let (deadline, mut pace) = (Instant::now() + within, frame::Pace::new());
+        let (deadline, mut pace) = (Instant::now() + within, Pace::new());
         while !piece.is_empty() {
-            let look = deadline.min(Instant::now() + frame::LOOK);
+            let look = deadline.min(Instant::now() + LOOK);
             let written = match timeout_at(look, write.write(piece)).await {
                 Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => written?,
