@@ -1,10 +1,11 @@
 //! What a person may type about files of data: where they are, how they are written.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{FileFormat, SpanArgs};
+use super::{FileFormat, parse_age};
 
 /// `weir init`.
 #[derive(Debug, Args)]
@@ -47,6 +48,40 @@ pub(crate) struct ProfileArgs {
     /// How the file is written.
     #[command(flatten)]
     pub(crate) dialect: DialectArgs,
+}
+
+/// `weir check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The contract
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contract: PathBuf,
+    /// The records; - reads standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "topic")]
+    pub(crate) file: Option<PathBuf>,
+    /// The records of a topic, any topic; it is only read: no group is joined, nothing is committed
+    #[arg(long, conflicts_with_all = ["file", "format", "nulls"])]
+    pub(crate) topic: Option<String>,
+    /// Which records of a topic.
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// Their format; by default what the file's name ends in
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FileFormat>,
+    /// Text that stands for null in CSV; may be given several times
+    #[arg(long = "null", value_name = "TOKEN")]
+    pub(crate) nulls: Vec<String>,
+}
+
+/// Which records of a topic are looked at.
+#[derive(Debug, Args)]
+pub(crate) struct SpanArgs {
+    /// Of a topic, only the records of so long: 30m, 12h, 1d
+    #[arg(long, value_name = "TIME", conflicts_with = "last", value_parser = parse_age)]
+    pub(crate) since: Option<Duration>,
+    /// Of a topic, only what has the latest N offsets
+    #[arg(long, value_name = "N")]
+    pub(crate) last: Option<u64>,
 }
 
 /// How a file is written, where it shall not be found out.
