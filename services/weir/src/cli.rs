@@ -230,8 +230,11 @@ pub(crate) struct ProduceArgs {
     /// The product: domain.name, or domain.name.v2
     pub(crate) product: String,
     /// The file; - reads standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "tombstones")]
+    pub(crate) file: Option<PathBuf>,
+    /// Delete this key instead: text, a number, or JSON where the contract's keys are Avro; may be given several times
+    #[arg(long = "tombstone", value_name = "KEY", conflicts_with_all = ["file", "format", "nulls"])]
+    pub(crate) tombstones: Vec<String>,
     /// Its format; by default what its name ends in
     #[arg(long, value_enum)]
     pub(crate) format: Option<FileFormat>,

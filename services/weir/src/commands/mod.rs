@@ -17,5 +17,6 @@ pub(crate) mod profile;
 pub(crate) mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod shown;
+pub(crate) mod tombstone;
 pub(crate) mod topic;
 pub(crate) mod validate;

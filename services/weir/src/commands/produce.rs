@@ -1,4 +1,4 @@
-//! `weir produce`: a file's records into a product's inbox, and then their verdicts.
+//! `weir produce`: a file's records, or deletes, into a product's inbox, and then their verdicts.
 //!
 //! Records and how far the file was read are committed in one transaction each time, so an interrupted run
 //! is resumed where it stopped, without a duplicate. Each record carries a header with the run and the line
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use broker::{OutRecord, Position, Progress, Registered, Writer};
-use contract::{Contract, Program, Scratch};
+use contract::{Contract, Deletes, Program, Scratch};
 use files::{RejectedWriter, Row};
 use indicatif::{ProgressBar, ProgressStyle};
 use schemas::{
@@ -22,6 +22,7 @@ use serde_json::json;
 use super::backbone::{Backbone, failed};
 use super::check;
 use super::shown::header;
+use super::tombstone;
 use crate::cli::ProduceArgs;
 use crate::output::Format;
 use crate::{CliError, Global, Outcome};
@@ -42,12 +43,13 @@ pub(crate) fn run(global: &Global, args: &ProduceArgs) -> Result<Outcome, CliErr
     let backbone = Backbone::connect(global)?;
     let (state, major) = backbone.product(&args.product)?;
     let contract = contract_of(&backbone, &state.product, &major)?;
-    let rows = check::open(&args.file, args.format, &args.nulls, &contract)?;
-    let mut run = Run::begin(&backbone, &args.file, &major, &contract)?;
+    let Some(file) = &args.file else { return tombstones(global, &backbone, &major, &contract, &args.tombstones) };
+    let rows = check::open(file, args.format, &args.nulls, &contract)?;
+    let mut run = Run::begin(&backbone, file, &major, &contract)?;
     if run.skip > 0 {
         global.out.say(&format!("going on after record {}, where an earlier run stopped", run.skip));
     }
-    let mut rejected = RejectedWriter::beside(&args.file);
+    let mut rejected = RejectedWriter::beside(file);
     let bar = progress("sending");
     for row in rows {
         let row = row.map_err(failed)?;
@@ -71,6 +73,39 @@ pub(crate) fn run(global: &Global, args: &ProduceArgs) -> Result<Outcome, CliErr
         global.out.say(&format!("what was not published is in {}", file.display()));
     }
     Ok(if held_back + not_sent == 0 { Outcome::Done } else { Outcome::Found })
+}
+
+/// Deletes by key, each with its verdict.
+fn tombstones(
+    global: &Global,
+    backbone: &Backbone,
+    major: &MajorState,
+    contract: &Arc<Contract>,
+    keys: &[String],
+) -> Result<Outcome, CliError> {
+    if contract.settings.deletes != Deletes::Tombstone {
+        return Err(CliError::Failed(format!(
+            "{} {} knows no deletes; set weir.deletes to tombstone in its contract",
+            contract.product, contract.version
+        )));
+    }
+    let source = Path::new("-");
+    let mut run = Run::begin(backbone, source, major, contract)?;
+    for (number, text) in (1..).zip(keys) {
+        let key = tombstone::key(text, contract, run.key_schema)?;
+        run.sent += 1;
+        run.push(Some(key), None, (number, number))?;
+    }
+    run.send()?;
+    let mut rejected = RejectedWriter::beside(source);
+    let held = run.verdicts(&mut rejected)?;
+    let deleted = run.sent - held;
+    if global.out.format() == Format::Table {
+        global.out.line(&format!("{} deleted, {} held back", thousands(deleted), thousands(held)))?;
+    } else {
+        global.out.json(&json!({"deleted": deleted, "held_back": held}))?;
+    }
+    Ok(if held == 0 { Outcome::Done } else { Outcome::Found })
 }
 
 fn contract_of(
@@ -191,16 +226,23 @@ impl<'a> Run<'a> {
         let mut value = Vec::with_capacity(body.len() + schemas::FRAME_LEN);
         frame(self.major.schema_id, &mut value);
         value.extend_from_slice(body);
-        self.bytes += value.len();
+        let key = match self.key_schema {
+            Some(id) => self.program.avro_key(id, body, &mut self.scratch),
+            None => self.program.key(body, &mut self.scratch),
+        };
+        self.push(key, Some(value), (row.record, row.line))
+    }
+
+    /// Adds a record, by its number and line in what is sent.
+    fn push(&mut self, key: Option<Vec<u8>>, value: Option<Vec<u8>>, place: (u64, u64)) -> Result<(), CliError> {
+        let (record, line) = place;
+        self.bytes += value.as_ref().map_or(0, Vec::len);
         self.batch.push(OutRecord {
             topic: self.major.inbox.clone(),
             partition: None,
-            key: match self.key_schema {
-                Some(id) => self.program.avro_key(id, body, &mut self.scratch),
-                None => self.program.key(body, &mut self.scratch),
-            },
-            value: Some(value),
-            headers: vec![(HEADER.to_owned(), Some(format!("{}:{}:{}", self.name, row.record, row.line).into_bytes()))],
+            key,
+            value,
+            headers: vec![(HEADER.to_owned(), Some(format!("{}:{record}:{line}", self.name).into_bytes()))],
             timestamp: None,
         });
         if self.batch.len() >= RECORDS || self.bytes >= BYTES { self.send() } else { Ok(()) }
