@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::directory::{Directory, DirectoryError};
-use crate::shared::Shared;
+use crate::parts::Parts;
 
 /// A broker answers within this, or something is wrong with it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,7 +108,7 @@ fn ask(data: &Path) -> Result<PathBuf, BackupError> {
 }
 
 /// Answers what is asked for in the data directory. Called where no segment is removed or compacted meanwhile.
-pub(crate) fn answer(shared: &Arc<Shared>) -> io::Result<()> {
+pub(crate) fn answer(shared: &Arc<Parts>) -> io::Result<()> {
     let data = shared.directory.path();
     for entry in fs::read_dir(data)? {
         let entry = entry?;
@@ -134,7 +134,7 @@ pub(crate) fn sweep(data: &Path) {
     }
 }
 
-fn link(shared: &Arc<Shared>, links: &Path) -> io::Result<()> {
+fn link(shared: &Arc<Parts>, links: &Path) -> io::Result<()> {
     let data = shared.directory.path();
     fs::create_dir(links)?;
     // The journal first: what it says of a log, the log already has.

@@ -15,9 +15,9 @@ use crate::groups::{GroupEvent, GroupSettings, GroupStore, Groups};
 use crate::journal::Journal;
 use crate::log::{LogError, Marker};
 use crate::net;
+use crate::parts::Parts;
 use crate::remembered::{Entry, Found, Remembered};
 use crate::settings::{Flush, Settings};
-use crate::shared::Shared;
 use crate::topics::{Room, Topics};
 use crate::transactions::{Producer, Reach, Transaction, Transactions};
 use crate::upkeep;
@@ -46,7 +46,7 @@ pub enum OpenError {
 
 /// A broker that has its data directory and serves nobody yet.
 pub struct Broker {
-    shared: Arc<Shared>,
+    shared: Arc<Parts>,
 }
 
 impl Broker {
@@ -93,7 +93,7 @@ impl Broker {
         }
         // What was decided and not carried out when the broker ended, is carried out before anybody asks.
         transactions.tick(clock::now());
-        Ok(Self { shared: Arc::new(Shared { settings, directory, remembered, topics, groups, transactions, flusher }) })
+        Ok(Self { shared: Arc::new(Parts { settings, directory, remembered, topics, groups, transactions, flusher }) })
     }
 
     /// What power loss may take, for the log line of the start.

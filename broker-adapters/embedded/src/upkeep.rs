@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::clock;
 use crate::partition::Partition;
-use crate::shared::Shared;
+use crate::parts::Parts;
 
 /// Between two looks at the deadlines of groups.
 const GROUPS_EVERY: Duration = Duration::from_millis(50);
@@ -18,7 +18,7 @@ const TRANSACTIONS_EVERY: Duration = Duration::from_millis(500);
 const LOGS_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs until the disk fails.
-pub(crate) async fn run(shared: Arc<Shared>) -> io::Result<()> {
+pub(crate) async fn run(shared: Arc<Parts>) -> io::Result<()> {
     tokio::select! {
         failed = shared.flusher.run(&shared.remembered) => failed,
         () = every(GROUPS_EVERY, || shared.groups.tick(clock::now())) => Ok(()),
@@ -36,7 +36,7 @@ async fn every(pause: Duration, mut act: impl FnMut()) {
     }
 }
 
-async fn transactions(shared: &Arc<Shared>) {
+async fn transactions(shared: &Arc<Parts>) {
     loop {
         sleep(TRANSACTIONS_EVERY).await;
         let shared = Arc::clone(shared);
@@ -48,7 +48,7 @@ async fn transactions(shared: &Arc<Shared>) {
     }
 }
 
-async fn logs(shared: &Arc<Shared>) -> io::Result<()> {
+async fn logs(shared: &Arc<Parts>) -> io::Result<()> {
     loop {
         sleep(LOGS_EVERY).await;
         let shared = Arc::clone(shared);

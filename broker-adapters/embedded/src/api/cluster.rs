@@ -31,7 +31,7 @@ use uuid::Uuid;
 use super::{VERSIONS, text, topic_name};
 use crate::configs::Overrides;
 use crate::partition::LEADER_EPOCH;
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::topics::{self, Topic, Wanted};
 
 /// The number of the one node.
@@ -54,7 +54,7 @@ pub(super) fn api_versions(error: Option<ResponseError>) -> ApiVersionsResponse 
         .with_api_keys(spoken.collect())
 }
 
-pub(super) fn metadata(shared: &Arc<Shared>, request: MetadataRequest, version: i16) -> MetadataResponse {
+pub(super) fn metadata(shared: &Arc<Parts>, request: MetadataRequest, version: i16) -> MetadataResponse {
     let (host, port) = address(shared);
     let broker = MetadataResponseBroker::default().with_node_id(NODE).with_host(host).with_port(port);
     let mut response = MetadataResponse::default()
@@ -99,7 +99,7 @@ pub(super) fn metadata(shared: &Arc<Shared>, request: MetadataRequest, version: 
 }
 
 /// Makes a topic that a client asked for by name.
-fn made(shared: &Arc<Shared>, name: &str) -> Result<Arc<Topic>, ResponseError> {
+fn made(shared: &Arc<Parts>, name: &str) -> Result<Arc<Topic>, ResponseError> {
     let wanted = Wanted { name: name.to_owned(), partitions: shared.settings.partitions, configs: Overrides::new() };
     match shared.topics.create(wanted, false, shared.remembered.as_ref()) {
         Ok(topic) => Ok(topic),
@@ -127,16 +127,12 @@ fn known(topic: &Topic, operations: i32) -> MetadataResponseTopic {
         .with_topic_authorized_operations(operations)
 }
 
-fn address(shared: &Arc<Shared>) -> (StrBytes, i32) {
+fn address(shared: &Arc<Parts>) -> (StrBytes, i32) {
     let (host, port) = &shared.settings.advertised;
     (text(host.as_str()), i32::from(*port))
 }
 
-pub(super) fn describe(
-    shared: &Arc<Shared>,
-    request: &DescribeClusterRequest,
-    version: i16,
-) -> DescribeClusterResponse {
+pub(super) fn describe(shared: &Arc<Parts>, request: &DescribeClusterRequest, version: i16) -> DescribeClusterResponse {
     let (host, port) = address(shared);
     let response = DescribeClusterResponse::default()
         .with_cluster_id(text(shared.directory.cluster_id()))
@@ -154,7 +150,7 @@ pub(super) fn describe(
 }
 
 pub(super) fn find_coordinator(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: FindCoordinatorRequest,
     version: i16,
 ) -> FindCoordinatorResponse {
@@ -179,7 +175,7 @@ pub(super) fn find_coordinator(
 }
 
 pub(super) fn topic_partitions(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let mut names: Vec<String> = if request.topics.is_empty() {
@@ -240,7 +236,7 @@ fn partitions_of(topic: &Topic, first: usize, shown: usize) -> DescribeTopicPart
         .with_topic_authorized_operations(ALL_OF_TOPIC)
 }
 
-pub(super) fn log_dirs(shared: &Arc<Shared>, request: DescribeLogDirsRequest, version: i16) -> DescribeLogDirsResponse {
+pub(super) fn log_dirs(shared: &Arc<Parts>, request: DescribeLogDirsRequest, version: i16) -> DescribeLogDirsResponse {
     let asked: Option<BTreeMap<String, Vec<i32>>> = request
         .topics
         .map(|topics| topics.into_iter().map(|topic| (topic.topic.to_string(), topic.partitions)).collect());

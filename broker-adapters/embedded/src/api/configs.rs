@@ -18,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{cluster, text};
 use crate::configs::{self, Definition, Kind, Overrides};
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::topics::{Refused, refused};
 
 /// `ConfigResource.Type`.
@@ -30,7 +30,7 @@ const FROM_TOPIC: i8 = 1;
 const FROM_BROKER: i8 = 3;
 const FROM_DEFAULT: i8 = 5;
 
-pub(super) fn describe(shared: &Arc<Shared>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(super) fn describe(shared: &Arc<Parts>, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let mut response = DescribeConfigsResponse::default();
     for asked in request.resources {
         let result = DescribeConfigsResult::default()
@@ -61,7 +61,7 @@ fn wanted(asked: &DescribeConfigsResource, name: &StrBytes) -> bool {
 }
 
 fn described(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     asked: &DescribeConfigsResource,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
     let broker = shared.topics.broker_configs();
@@ -97,7 +97,7 @@ pub(super) fn of_topic(topic: &Overrides, broker: &Overrides) -> Vec<DescribeCon
     configs::TOPIC.iter().map(one).collect()
 }
 
-fn of_broker(shared: &Arc<Shared>, broker: &Overrides) -> Vec<DescribeConfigsResourceResult> {
+fn of_broker(shared: &Arc<Parts>, broker: &Overrides) -> Vec<DescribeConfigsResourceResult> {
     let one = |definition: &Definition| {
         let mut synonyms = Vec::new();
         synonyms.extend(
@@ -162,7 +162,7 @@ fn is_this_broker(name: &str) -> Result<(), Refused> {
     Err(refused(ResponseError::InvalidRequest, why))
 }
 
-pub(super) fn alter(shared: &Arc<Shared>, request: AlterConfigsRequest) -> AlterConfigsResponse {
+pub(super) fn alter(shared: &Arc<Parts>, request: AlterConfigsRequest) -> AlterConfigsResponse {
     let mut response = AlterConfigsResponse::default();
     for asked in request.resources {
         let mut overrides = Overrides::new();
@@ -186,7 +186,7 @@ pub(super) fn alter(shared: &Arc<Shared>, request: AlterConfigsRequest) -> Alter
 }
 
 pub(super) fn alter_incrementally(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let mut response = IncrementalAlterConfigsResponse::default();
@@ -207,7 +207,7 @@ pub(super) fn alter_incrementally(
 }
 
 fn change(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     resource: i8,
     name: &str,
     dry: bool,

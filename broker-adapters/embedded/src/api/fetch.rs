@@ -15,7 +15,7 @@ use super::Reply;
 use crate::log::{Isolation, Read, ReadError};
 use crate::memory::{Memory, Permit};
 use crate::partition::{LEADER_EPOCH, Partition};
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::telemetry;
 
 /// From this version on topics are named by their ids (KIP-516).
@@ -42,7 +42,7 @@ struct AskedTopic {
     partitions: Vec<Asked>,
 }
 
-pub(super) async fn fetch(shared: &Arc<Shared>, request: FetchRequest, version: i16, memory: &Memory) -> Reply {
+pub(super) async fn fetch(shared: &Arc<Parts>, request: FetchRequest, version: i16, memory: &Memory) -> Reply {
     if request.session_id != 0 {
         // Sessions (KIP-227) are not kept; the client then asks for everything each time.
         return answer(FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code()), None);
@@ -73,7 +73,7 @@ fn answer(response: FetchResponse, permit: Permit) -> Reply {
     Reply { response: ResponseKind::Fetch(response), permit }
 }
 
-fn asked(shared: &Arc<Shared>, request: FetchRequest, version: i16) -> Vec<AskedTopic> {
+fn asked(shared: &Arc<Parts>, request: FetchRequest, version: i16) -> Vec<AskedTopic> {
     let topics = request.topics.into_iter().map(|asked| {
         let (topic, missing) = if version >= TOPICS_BY_ID {
             (shared.topics.by_id(&asked.topic_id), ResponseError::UnknownTopicId)

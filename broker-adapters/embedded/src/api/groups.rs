@@ -7,14 +7,14 @@ use kafka_protocol::messages::{RequestKind, ResponseKind};
 use super::Client;
 use crate::clock;
 use crate::groups::{self, Reply};
-use crate::shared::Shared;
+use crate::parts::Parts;
 
 /// Without ACLs everybody may read, delete and describe a group (bits of `AclOperation`), as Kafka answers.
 const ALL_OF_GROUP: i32 = 0b1_0100_1000;
 
 /// `None` where the coordinator ended before it answered.
 pub(super) async fn respond(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     client: &Client,
     request: RequestKind,
     version: i16,

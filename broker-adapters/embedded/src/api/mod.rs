@@ -22,7 +22,7 @@ use kafka_protocol::messages::{ApiKey, RequestHeader, RequestKind, ResponseHeade
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::memory::{Memory, Permit};
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::telemetry;
 
 /// Bytes that an answer without records usually fits into.
@@ -124,7 +124,7 @@ impl From<ResponseKind> for Reply {
 /// # Errors
 /// There is no answer in the protocol; the connection is to be closed.
 pub(crate) async fn answer(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     client: &mut Client,
     mut request: Bytes,
     memory: &Memory,
@@ -205,7 +205,7 @@ fn encode(
 }
 
 async fn respond(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     client: &Client,
     request: RequestKind,
     version: i16,

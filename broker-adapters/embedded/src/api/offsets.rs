@@ -15,7 +15,7 @@ use super::fetch;
 use crate::configs;
 use crate::log::{Cleanup, DeleteError, Isolation, Log, ReadError};
 use crate::partition::{LEADER_EPOCH, Partition};
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::topics::Topic;
 
 /// The times that are questions of their own (`ListOffsetsRequest`), and the versions that know them.
@@ -25,7 +25,7 @@ const MAX_TIMESTAMP: (i64, i16) = (-3, 7);
 const EARLIEST_LOCAL: (i64, i16) = (-4, 8);
 const LATEST_TIERED: (i64, i16) = (-5, 9);
 
-pub(super) fn list(shared: &Arc<Shared>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+pub(super) fn list(shared: &Arc<Parts>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let mut response = ListOffsetsResponse::default();
     for asked in request.topics {
@@ -83,7 +83,7 @@ fn unreadable(error: ReadError) -> ResponseError {
 }
 
 pub(super) fn for_leader_epoch(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let mut response = OffsetForLeaderEpochResponse::default();
@@ -108,7 +108,7 @@ pub(super) fn for_leader_epoch(
     response
 }
 
-pub(super) fn delete_records(shared: &Arc<Shared>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+pub(super) fn delete_records(shared: &Arc<Parts>, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let mut response = DeleteRecordsResponse::default();
     for asked in request.topics {
         let topic = shared.topics.get(&asked.name);
@@ -132,7 +132,7 @@ pub(super) fn delete_records(shared: &Arc<Shared>, request: DeleteRecordsRequest
 }
 
 /// Of a topic that keeps the last of each key nothing is removed by offset, as in Kafka.
-fn compacts_only(shared: &Arc<Shared>, topic: Option<&Topic>) -> bool {
+fn compacts_only(shared: &Arc<Parts>, topic: Option<&Topic>) -> bool {
     let broker = shared.topics.broker_configs();
     topic.is_some_and(|topic| configs::log_config(&topic.configs, &broker).cleanup == Cleanup::Compact)
 }

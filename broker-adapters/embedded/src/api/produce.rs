@@ -14,13 +14,13 @@ use super::text;
 use crate::clock;
 use crate::log::{AppendError, Appended, BatchHeader};
 use crate::partition::Partition;
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::telemetry;
 use crate::topics::Topic;
 use crate::transactions::Producer;
 
 /// `None` where the client asked for no answer.
-pub(super) fn produce(shared: &Arc<Shared>, request: ProduceRequest) -> Option<ResponseKind> {
+pub(super) fn produce(shared: &Arc<Parts>, request: ProduceRequest) -> Option<ResponseKind> {
     let acks_known = matches!(request.acks, -1..=1);
     let transactional_id = request.transactional_id.as_ref().map(|id| id.to_string());
     let mut response = ProduceResponse::default();
@@ -42,7 +42,7 @@ pub(super) fn produce(shared: &Arc<Shared>, request: ProduceRequest) -> Option<R
 }
 
 fn into_partition(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     topic: Option<&Topic>,
     transactional_id: Option<&str>,
     data: PartitionProduceData,
@@ -86,7 +86,7 @@ fn into_partition(
 
 /// A transactional batch is written only while its transaction is open and has this partition (KIP-890 part 1).
 fn in_transaction(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     topic: &Topic,
     (partition, index): (&Arc<Partition>, i32),
     transactional_id: Option<&str>,

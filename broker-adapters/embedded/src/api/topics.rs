@@ -15,13 +15,13 @@ use kafka_protocol::messages::{
 
 use super::{configs, text, topic_name};
 use crate::configs::Overrides;
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::topics::{Refused, Topic, Wanted, refused};
 
 /// From this version on an answer says the topic's id, size and settings.
 const TELLS_ALL: i16 = 5;
 
-pub(super) fn create(shared: &Arc<Shared>, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
+pub(super) fn create(shared: &Arc<Parts>, request: CreateTopicsRequest, version: i16) -> CreateTopicsResponse {
     let mut response = CreateTopicsResponse::default();
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     for topic in request.topics {
@@ -44,7 +44,7 @@ pub(super) fn create(shared: &Arc<Shared>, request: CreateTopicsRequest, version
     response
 }
 
-fn create_one(shared: &Arc<Shared>, topic: CreatableTopic, dry: bool) -> Result<(Arc<Topic>, u32), Refused> {
+fn create_one(shared: &Arc<Parts>, topic: CreatableTopic, dry: bool) -> Result<(Arc<Topic>, u32), Refused> {
     let partitions = size(shared, &topic)?;
     let mut overrides = Overrides::new();
     for config in topic.configs {
@@ -60,7 +60,7 @@ fn create_one(shared: &Arc<Shared>, topic: CreatableTopic, dry: bool) -> Result<
 }
 
 /// How many partitions are asked for, by number or by a list of who keeps them: this broker, once.
-fn size(shared: &Arc<Shared>, topic: &CreatableTopic) -> Result<u32, Refused> {
+fn size(shared: &Arc<Parts>, topic: &CreatableTopic) -> Result<u32, Refused> {
     if topic.assignments.is_empty() {
         let partitions = match topic.num_partitions {
             -1 => shared.settings.partitions,
@@ -93,7 +93,7 @@ fn size(shared: &Arc<Shared>, topic: &CreatableTopic) -> Result<u32, Refused> {
 }
 
 fn tell(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     result: CreatableTopicResult,
     topic: &Topic,
     partitions: u32,
@@ -114,7 +114,7 @@ fn tell(
     if version >= 7 { result.with_topic_id(topic.id) } else { result }
 }
 
-pub(super) fn delete(shared: &Arc<Shared>, request: DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
+pub(super) fn delete(shared: &Arc<Parts>, request: DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
     let by_name = request.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name)));
     let asked: Vec<_> = if version >= 6 { request.topics } else { by_name.collect() };
     let mut response = DeleteTopicsResponse::default();
@@ -145,7 +145,7 @@ pub(super) fn delete(shared: &Arc<Shared>, request: DeleteTopicsRequest, version
     response
 }
 
-pub(super) fn create_partitions(shared: &Arc<Shared>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+pub(super) fn create_partitions(shared: &Arc<Parts>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let mut response = CreatePartitionsResponse::default();
     for asked in request.topics {
         let result = CreatePartitionsTopicResult::default().with_name(asked.name.clone());

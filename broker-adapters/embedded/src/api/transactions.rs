@@ -22,11 +22,11 @@ use kafka_protocol::messages::{
 use super::{code, text, topic_name};
 use crate::clock;
 use crate::log::Marker;
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::transactions::{Producer, State, Transaction, partitions};
 
 pub(super) fn init_producer_id(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: &InitProducerIdRequest,
     version: i16,
 ) -> InitProducerIdResponse {
@@ -49,7 +49,7 @@ pub(super) fn init_producer_id(
 }
 
 pub(super) fn add_partitions(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: AddPartitionsToTxnRequest,
     version: i16,
 ) -> AddPartitionsToTxnResponse {
@@ -82,7 +82,7 @@ pub(super) fn add_partitions(
 }
 
 pub(super) fn add_offsets(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: &AddOffsetsToTxnRequest,
     version: i16,
 ) -> AddOffsetsToTxnResponse {
@@ -92,7 +92,7 @@ pub(super) fn add_offsets(
     AddOffsetsToTxnResponse::default().with_error_code(code(added))
 }
 
-pub(super) fn end(shared: &Arc<Shared>, request: &EndTxnRequest, version: i16) -> EndTxnResponse {
+pub(super) fn end(shared: &Arc<Parts>, request: &EndTxnRequest, version: i16) -> EndTxnResponse {
     let producer = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
     let marker = if request.committed { Marker::Commit } else { Marker::Abort };
     let id = request.transactional_id.as_str();
@@ -101,7 +101,7 @@ pub(super) fn end(shared: &Arc<Shared>, request: &EndTxnRequest, version: i16) -
 }
 
 pub(super) fn commit_offsets(
-    shared: &Arc<Shared>,
+    shared: &Arc<Parts>,
     request: &TxnOffsetCommitRequest,
     version: i16,
 ) -> TxnOffsetCommitResponse {
@@ -124,7 +124,7 @@ pub(super) fn commit_offsets(
     })
 }
 
-pub(super) fn describe_producers(shared: &Arc<Shared>, request: DescribeProducersRequest) -> DescribeProducersResponse {
+pub(super) fn describe_producers(shared: &Arc<Parts>, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let mut response = DescribeProducersResponse::default();
     for asked in request.topics {
         let topic = shared.topics.get(&asked.name);
@@ -153,7 +153,7 @@ pub(super) fn describe_producers(shared: &Arc<Shared>, request: DescribeProducer
     response
 }
 
-pub(super) fn describe(shared: &Arc<Shared>, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
+pub(super) fn describe(shared: &Arc<Parts>, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {
     let one = |id: TransactionalId| match shared.transactions.describe(&id) {
         None => Described::default()
             .with_transactional_id(id)
@@ -179,7 +179,7 @@ fn described(id: TransactionalId, transaction: &Transaction) -> Described {
         .with_topics(topics.collect())
 }
 
-pub(super) fn list(shared: &Arc<Shared>, request: &ListTransactionsRequest) -> ListTransactionsResponse {
+pub(super) fn list(shared: &Arc<Parts>, request: &ListTransactionsRequest) -> ListTransactionsResponse {
     let known = |name: &str| State::ALL.iter().any(|state| state.name() == name);
     let unknown = request.state_filters.iter().filter(|name| !known(name)).cloned().collect();
     let response = ListTransactionsResponse::default().with_unknown_state_filters(unknown);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::{self, Client};
 use crate::memory::{LOOK, Memory, Pace};
-use crate::shared::Shared;
+use crate::parts::Parts;
 use crate::telemetry;
 
 /// An answer is handed to the socket in pieces of this size, each within the time for transfers.
@@ -28,7 +28,7 @@ const COLLECT: usize = 64 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the future is dropped; with it, all of them end.
-pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
+pub(crate) async fn listen(shared: Arc<Parts>, listener: TcpListener) {
     let bounds = shared.settings.bounds.clone();
     let (room, memory) = (Arc::new(Semaphore::new(bounds.connections)), Memory::new(bounds.memory_bytes));
     let mut connections = JoinSet::new();
@@ -62,7 +62,7 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn serve(shared: &Arc<Shared>, stream: TcpStream, mut client: Client, memory: &Memory) -> io::Result<()> {
+async fn serve(shared: &Arc<Parts>, stream: TcpStream, mut client: Client, memory: &Memory) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (read, mut write) = stream.into_split();
     let mut frames = frame::Frames::new(read, &shared.settings.bounds, memory.clone());

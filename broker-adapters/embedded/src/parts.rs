@@ -12,7 +12,7 @@ use crate::topics::Topics;
 use crate::transactions::Transactions;
 
 /// What every connection needs.
-pub(crate) struct Shared {
+pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) directory: Directory,
     pub(crate) remembered: Arc<Remembered>,
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) flusher: Arc<Flusher>,
 }
 
-impl Shared {
+impl Parts {
     /// Has the disk keep everything, and closes the logs.
     pub(crate) fn close(&self) -> io::Result<()> {
         self.remembered.journal.flush()?;
