@@ -35,6 +35,9 @@ pub enum BackupError {
     /// The place for the copy has something in it.
     #[error("{} is not empty; name an empty directory, or one that does not exist", .0.display())]
     NotEmpty(PathBuf),
+    /// The copy would lie in what is copied.
+    #[error("cannot copy into {}: it lies in the data directory itself; name a place outside of it", .0.display())]
+    Inside(PathBuf),
     /// The broker that runs on the directory did not answer.
     #[error("the broker on {} did not answer within a minute; is its process well?", .0.display())]
     NoAnswer(PathBuf),
@@ -68,16 +71,25 @@ pub fn backup(data: &Path, to: &Path) -> Result<Copied, BackupError> {
         let path = path.to_owned();
         move |source| BackupError::Io { path, source }
     };
-    fs::create_dir_all(to).map_err(io(to))?;
-    if fs::read_dir(to).map_err(io(to))?.next().is_some() {
-        return Err(BackupError::NotEmpty(to.to_owned()));
-    }
+    let place = || {
+        let (data, place) = (fs::canonicalize(data).map_err(io(data))?, std::path::absolute(to).map_err(io(to))?);
+        if place.starts_with(&data) || fs::canonicalize(to).is_ok_and(|place| place.starts_with(&data)) {
+            return Err(BackupError::Inside(to.to_owned()));
+        }
+        fs::create_dir_all(to).map_err(io(to))?;
+        match fs::read_dir(to).map_err(io(to))?.next() {
+            Some(_) => Err(BackupError::NotEmpty(to.to_owned())),
+            None => Ok(()),
+        }
+    };
     match Directory::take_existing(data) {
         Ok(held) => {
+            place()?;
             let files = list(held.path()).map_err(io(data))?;
             copy(data, to, &files).map_err(|(path, source)| BackupError::Io { path, source })
         }
         Err(DirectoryError::InUse(_)) => {
+            place()?;
             let links = ask(data)?;
             let files = read_list(&links).map_err(io(&links))?;
             let copied = copy(&links, to, &files).map_err(|(path, source)| BackupError::Io { path, source });
@@ -213,4 +225,25 @@ fn copy_one(source: &Path, target: &Path, length: u64) -> io::Result<u64> {
     written.flush()?;
     written.sync_all()?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Broker, Settings};
+
+    #[test]
+    fn a_copy_never_lies_in_what_is_copied_nor_is_anything_made_where_there_is_no_broker() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        drop(Broker::open(Settings::new(data.clone(), "127.0.0.1", 9092)).unwrap());
+        for inside in [data.clone(), data.join("copy"), data.join("a/b")] {
+            assert!(matches!(backup(&data, &inside), Err(BackupError::Inside(_))), "{}", inside.display());
+        }
+        assert!(!data.join("copy").exists() && !data.join("a").exists());
+        let copy = folder.path().join("copy");
+        assert!(matches!(backup(&folder.path().join("nothing"), &copy), Err(BackupError::Directory(_))));
+        assert!(!copy.exists(), "nothing was made");
+        assert!(!backup(&data, &copy).unwrap().running);
+    }
 }

@@ -80,7 +80,15 @@ impl Backbone {
         from: &[(TopicPartition, Position)],
         take: &mut dyn FnMut(Chunk) -> Result<bool, CliError>,
     ) -> Result<(), CliError> {
-        let mut reader = self.broker.reader(from, Isolation::Committed)?;
+        // Where nothing is, nothing is waited for.
+        let partitions: Vec<_> = from.iter().map(|(partition, _)| partition.clone()).collect();
+        let ends = self.broker.ends(&partitions, true)?;
+        let holds = |partition: &TopicPartition| ends.get(partition).is_none_or(|(first, end)| end > first);
+        let from: Vec<_> = from.iter().filter(|(partition, _)| holds(partition)).cloned().collect();
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut reader = self.broker.reader(&from, Isolation::Committed)?;
         loop {
             let chunk = reader.poll(POLL)?;
             let at_end = chunk.at_end;

@@ -160,6 +160,8 @@ struct Run<'a> {
     writer: Box<dyn Writer>,
     batch: Vec<OutRecord>,
     bytes: usize,
+    /// The last record that this process wrote to each inbox partition.
+    written: BTreeMap<TopicPartition, Offset>,
     /// Records of the file that an earlier run has sent.
     skip: u64,
     read: u64,
@@ -202,6 +204,7 @@ impl<'a> Run<'a> {
             writer,
             batch: Vec::new(),
             bytes: 0,
+            written: BTreeMap::new(),
             skip,
             read: 0,
             sent: 0,
@@ -255,10 +258,14 @@ impl<'a> Run<'a> {
         let progress = self.progress(self.read, format!("since={}", self.started));
         let records = std::mem::take(&mut self.batch);
         self.bytes = 0;
-        self.writer.commit(records, self.resumable.then_some(&progress)).map_err(|error| {
+        let written = self.writer.commit(records, self.resumable.then_some(&progress)).map_err(|error| {
             let again = if self.resumable { "; run the command again, it goes on where it stopped" } else { "" };
             CliError::Failed(format!("{error}{again}"))
         })?;
+        for place in written {
+            let last = self.written.entry(place.partition).or_insert(place.offset);
+            *last = (*last).max(place.offset);
+        }
         Ok(())
     }
 
@@ -317,8 +324,14 @@ impl<'a> Run<'a> {
         self.held_back(since, rejected)
     }
 
-    /// The last record of each inbox partition that has any.
+    /// The last record of this run in each inbox partition that has one. What others wrote is not waited for: it may
+    /// have been judged long ago, or be nobody's business here.
     fn last_records(&self) -> Result<BTreeMap<TopicPartition, Offset>, CliError> {
+        let mut last = self.written.clone();
+        if self.skip == 0 {
+            return Ok(last);
+        }
+        // An earlier run wrote some.
         let partitions = self.backbone.partitions(&self.major.inbox)?;
         let ends = self.backbone.broker.ends(&partitions, true)?;
         // Transaction markers take offsets too; nobody leaves more than a few of them in a row.
@@ -327,13 +340,15 @@ impl<'a> Run<'a> {
             .filter(|(_, (first, end))| end > first)
             .map(|(partition, (first, end))| (partition.clone(), Position::At(Offset((end.0 - 100).max(first.0)))))
             .collect();
-        let mut last = BTreeMap::new();
         if from.is_empty() {
             return Ok(last);
         }
         self.backbone.read_to_end(&from, &mut |chunk| {
             for record in chunk.records {
-                last.insert(record.source, record.offset);
+                if header(&record, HEADER).is_some_and(|text| self.ours(&text).is_some()) {
+                    let known = last.entry(record.source).or_insert(record.offset);
+                    *known = (*known).max(record.offset);
+                }
             }
             Ok(true)
         })?;
