@@ -144,10 +144,14 @@ struct Asking<'a> {
     /// When the record was first polled: before a wait, or now.
     seen: Instant,
     met: &'a mut Met,
+    /// What it was asked for: the schemas of the value and of the key.
+    value: Option<SchemaId>,
+    key: Option<SchemaId>,
 }
 
 impl Schemas for Asking<'_> {
     fn of_value(&mut self, id: SchemaId) -> Written<Program> {
+        self.value = Some(id);
         if let Some((_, program)) = self.met.value.take_if(|(known, _)| *known == id) {
             return Written::Readable(program);
         }
@@ -160,6 +164,7 @@ impl Schemas for Asking<'_> {
     }
 
     fn of_key(&mut self, id: SchemaId) -> Written<KeyProgram> {
+        self.key = Some(id);
         if let Some((known, program)) = &self.met.key
             && *known == id
         {
@@ -198,25 +203,26 @@ impl Judge<'_> {
         let received = Received { key: record.key, value: record.value, has_header: &has_header };
         let enforced = known.enforced;
         let seen = self.seen(record, known);
-        let mut schemas = Asking { resolver: self.resolver, enforced, seen, met: &mut judged.met };
+        let mut schemas =
+            Asking { resolver: self.resolver, enforced, seen, met: &mut judged.met, value: None, key: None };
         let contract = &enforced.contract;
-        match received::judge(contract, &received, &mut schemas, self.now.wall, self.scratch, &mut judged.statistics) {
+        let judgement =
+            received::judge(contract, &received, &mut schemas, self.now.wall, self.scratch, &mut judged.statistics);
+        let (value, key) = (schemas.value, schemas.key);
+        if !matches!(judgement, Judgement::CannotTell(_)) {
+            consumed(record, judged);
+            judged.schema_ids.extend(value.into_iter().chain(key));
+        }
+        match judgement {
             Judgement::CannotTell(why) => judged.wait(&why),
-            Judgement::Outside(violation) => {
-                consumed(record, known, judged);
-                self.held(record, known, &[violation], 1)
-            }
-            Judgement::Deletes => {
-                consumed(record, known, judged);
-                Route::Forward
-            }
+            Judgement::Deletes => Route::Forward,
+            Judgement::Outside(violation) => self.held(record, known, &[violation], 1),
             Judgement::Judged(verdict, program) => {
-                let id = consumed(record, known, judged);
                 let route = match verdict {
                     Verdict::Conforms => Route::Forward,
                     Verdict::Violates => self.quarantine(record, known, &program),
                 };
-                judged.met.value = id.map(|id| (id, program));
+                judged.met.value = value.map(|id| (id, program));
                 route
             }
         }
@@ -253,7 +259,7 @@ impl Judge<'_> {
         refused: &Refused,
     ) -> Route {
         let violation = reasons::broker_refused(&refused.why);
-        consumed(record, known, judged);
+        consumed(record, judged);
         judged.statistics.count_outside(&violation.rule, violation.severity == Severity::Error);
         if !refused.twice {
             return self.held(record, known, &[violation], 1);
@@ -278,16 +284,9 @@ impl Judge<'_> {
     }
 }
 
-/// Counts a record that has a verdict; returns the id of its value's schema.
-fn consumed(record: &Record<'_>, known: &Partition<'_>, judged: &mut Judged) -> Option<SchemaId> {
+/// Counts a record that has a verdict.
+fn consumed(record: &Record<'_>, judged: &mut Judged) {
     let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
     judged.records += 1;
     judged.bytes += bytes as u64;
-    let framed = |bytes: Option<&[u8]>| bytes.and_then(|bytes| Frame::parse(bytes).ok()).map(|framed| framed.schema);
-    if known.enforced.contract.settings.key.kind == KeyKind::Avro {
-        judged.schema_ids.extend(framed(record.key));
-    }
-    let id = framed(record.value);
-    judged.schema_ids.extend(id);
-    id
 }

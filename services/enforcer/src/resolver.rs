@@ -12,8 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use broker::{Lookup, Registered, Registry, Weather};
-use contract::avro::Schema;
-use contract::received::Refusal;
+use contract::received::{self, Refusal};
 use contract::{KeyProgram, Program};
 use schemas::{SchemaId, Subject, Topic, Version};
 
@@ -264,22 +263,14 @@ fn ask(registry: &dyn Registry, key: &Key, enforced: &Enforced) -> Result<Option
         Lookup::TooLarge => return refused(Refusal::NotAvro("it is too large to be one".to_owned())),
         Lookup::Unknown => return Ok(None),
     };
-    let schema = match Schema::parse(&text) {
-        Ok(schema) => schema,
-        Err(error) => return refused(Refusal::NotAvro(error.to_string())),
-    };
-    if let Some(why) = schema.broken_decimal() {
-        return refused(Refusal::NotAvro(why.to_string()));
-    }
-    let compiled = match key.part {
-        Part::Value => {
-            Program::compile(&schema, &enforced.contract).map(|program| Resolution::Value(Arc::new(program)))
-        }
-        Part::Key => KeyProgram::compile(&schema, &enforced.contract).map(|program| Resolution::Key(Arc::new(program))),
-    };
+    let contract = &enforced.contract;
+    let compiled = received::readable(&text, |schema| match key.part {
+        Part::Value => Program::compile(schema, contract).map(|program| Resolution::Value(Arc::new(program))),
+        Part::Key => KeyProgram::compile(schema, contract).map(|program| Resolution::Key(Arc::new(program))),
+    });
     let resolution = match compiled {
         Ok(resolution) => resolution,
-        Err(error) => return refused(Refusal::Unresolvable(error.to_string())),
+        Err(refusal) => return refused(refusal),
     };
     // A schema that auto-registration brought to the inbox must be readable for the product's consumers
     // before its first record is; some ask by subject.

@@ -293,7 +293,7 @@ fn ask<P>(
     registry: &dyn Registry,
     id: SchemaId,
     subject: &Subject,
-    compile: impl Fn(&Schema) -> Result<P, Unresolvable>,
+    compile: impl FnOnce(&Schema) -> Result<P, Unresolvable>,
 ) -> Result<Written<P>, Weather> {
     let refused = |refusal| Ok(Written::Refused(Arc::new(refusal)));
     let text = match registry.schema(id)? {
@@ -302,15 +302,8 @@ fn ask<P>(
         Lookup::TooLarge => return refused(Refusal::NotAvro("it is too large to be one".to_owned())),
         Lookup::Unknown => return refused(Refusal::UnknownId),
     };
-    let schema = match Schema::parse(&text) {
-        Ok(schema) => schema,
-        Err(error) => return refused(Refusal::NotAvro(error.to_string())),
-    };
-    if let Some(why) = schema.broken_decimal() {
-        return refused(Refusal::NotAvro(why.to_string()));
-    }
-    match compile(&schema) {
-        Err(error) => refused(Refusal::Unresolvable(error.to_string())),
+    match received::readable(&text, compile) {
+        Err(refusal) => refused(refusal),
         // The enforcer would register it there, for the product's consumers.
         Ok(program) => match registry.would_refuse(subject, &text)? {
             Some(why) => refused(Refusal::Incompatible(why)),

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use schemas::{Frame, SchemaId, Timestamp};
 
+use crate::avro::Schema;
 use crate::program::key_fault_of_tombstone;
 use crate::{
     Context, Contract, Deletes, KeyKind, KeyProgram, KeySchema, Program, RuleId, Scratch, Severity, Statistics,
-    Verdict, Violation,
+    Unresolvable, Verdict, Violation,
 };
 
 /// The headers in which Confluent's newer serializers put a schema's id.
@@ -63,6 +64,18 @@ pub enum Refusal {
     Unresolvable(String),
     /// The registry refuses it under the product's subject.
     Incompatible(String),
+}
+
+/// What a registry says of a writer schema, made into a program.
+///
+/// # Errors
+/// Why everything written with it is a violation.
+pub fn readable<P>(text: &str, compile: impl FnOnce(&Schema) -> Result<P, Unresolvable>) -> Result<P, Refusal> {
+    let schema = Schema::parse(text).map_err(|error| Refusal::NotAvro(error.to_string()))?;
+    if let Some(why) = schema.broken_decimal() {
+        return Err(Refusal::NotAvro(why.to_string()));
+    }
+    compile(&schema).map_err(|error| Refusal::Unresolvable(error.to_string()))
 }
 
 /// Where writer schemas come from.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use contract::Contract;
 use contract::program::sketch::{Distinct, Histogram};
+use indicatif::HumanCount;
 use schemas::{Companion, FieldQuality, Topic};
 use serde_json::{Value, json};
 use steward::{Audit, TopicSpan};
 
 use super::backbone::failed;
-use super::produce::thousands;
 use super::shown::time;
 use super::topic;
 use crate::cli::CheckArgs;
@@ -60,9 +60,9 @@ fn table(global: &Global, contract: &Contract, topic: &Topic, audit: Audit) -> R
         "{topic}, judged by {} {}: {} records{span}",
         contract.product,
         contract.version,
-        thousands(audit.records)
+        HumanCount(audit.records)
     ))?;
-    out.line(&format!("{} would be held back{a_day}", thousands(audit.held_back)))?;
+    out.line(&format!("{} would be held back{a_day}", HumanCount(audit.held_back)))?;
     if !audit.broken.is_empty() {
         let mut rows = Rows::new(&["rule", "records", "share", "per_day", "example", "field", "value", "message"]);
         for (rule, broken) in &audit.broken {

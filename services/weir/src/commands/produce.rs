@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use broker::{OutRecord, Position, Progress, Registered, Writer};
 use contract::{Contract, Deletes, Program, Scratch};
 use files::{RejectedWriter, Row};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use schemas::{
     BackboneSchema, GroupId, LineageEvent, MajorState, Offset, SchemaId, Subject, Timestamp, TopicPartition, frame,
 };
@@ -64,7 +64,7 @@ pub(crate) fn run(global: &Global, args: &ProduceArgs) -> Result<Outcome, CliErr
     let kept = rejected.finish().map_err(failed)?;
     let (published, held) = (run.sent - held_back, held_back + not_sent);
     if global.out.format() == Format::Table {
-        global.out.line(&format!("{} published, {} held back", thousands(published), thousands(held)))?;
+        global.out.line(&format!("{} published, {} held back", HumanCount(published), HumanCount(held)))?;
     } else {
         let file = kept.as_ref().map(|file| file.display().to_string());
         global.out.json(&json!({"published": published, "held_back": held, "rejected": file}))?;
@@ -101,7 +101,7 @@ fn tombstones(
     let held = run.verdicts(&mut rejected)?;
     let deleted = run.sent - held;
     if global.out.format() == Format::Table {
-        global.out.line(&format!("{} deleted, {} held back", thousands(deleted), thousands(held)))?;
+        global.out.line(&format!("{} deleted, {} held back", HumanCount(deleted), HumanCount(held)))?;
     } else {
         global.out.json(&json!({"deleted": deleted, "held_back": held}))?;
     }
@@ -404,19 +404,6 @@ fn progress(doing: &'static str) -> ProgressBar {
     if let Ok(style) = style { bar.with_style(style) } else { bar }
 }
 
-/// 336764 as 336,764.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -429,13 +416,5 @@ mod tests {
         assert_eq!(nameless(&schema("shop.A", "int")), nameless(&schema("B", "int")));
         assert_ne!(nameless(&schema("A", "int")), nameless(&schema("A", "long")));
         assert_eq!(nameless("\"string\""), nameless(r#"{"type":"string"}"#));
-    }
-
-    #[test]
-    fn people_read_thousands() {
-        assert_eq!(
-            [0, 12, 999, 1_000, 336_764, 1_000_000].map(thousands),
-            ["0", "12", "999", "1,000", "336,764", "1,000,000"]
-        );
     }
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use broker::{Lookup, OwnedRecord, Registry, Weather};
 use files::{FileError, Input, Spool};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use schemas::{Frame, SchemaId, Timestamp, Topic};
 use steward::{Span, TopicSpan};
 
 use super::backbone::failed;
-use super::produce::thousands;
 use super::shown::Decoder;
 use crate::cli::SpanArgs;
 use crate::connect::Connections;
@@ -151,12 +150,12 @@ pub(crate) fn spooled(global: &Global, topic: &Topic, args: &SpanArgs) -> Result
         Kept::Json => "JSON".to_owned(),
         Kept::Text => "text".to_owned(),
     };
-    global.out.say(&format!("topic {topic}: {} records, {what}", thousands(kinds.all())));
+    global.out.say(&format!("topic {topic}: {} records, {what}", HumanCount(kinds.all())));
     if left_out > 0 {
         let (nulls, bytes) = (kinds.nulls, kinds.bytes);
         global.out.say(&format!(
             "{} of them are left out: not such a value, or not readable ({nulls} null, {bytes} neither Avro nor text)",
-            thousands(left_out)
+            HumanCount(left_out)
         ));
     }
     Ok(input)
