@@ -27,10 +27,9 @@ fn drafted(backbone: &Backbone, topic: &str, product: &str) -> PathBuf {
     contract
 }
 
-/// The committed offsets and groups of the whole cluster, and the registry's subjects.
+/// The groups and committed offsets that have to do with this backbone, and its registry's subjects.
 fn state(backbone: &Backbone) -> String {
-    let groups = run(oracle_command("groups.py", &[backbone.brokers(), &backbone.registry()]), b"").ok();
-    groups.stdout
+    oracle("groups.py", &[backbone.brokers(), &backbone.registry(), backbone.prefix()]).stdout
 }
 
 #[test]
